@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Host tests of the pure logic of swapvma.
+//!
+//! The modules below are the very files that the kernel module is built from;
+//! only what they stand on, [`atomic`] and [`error`], is written again here.
+//!
+//! ```text
+//! cargo test                                      unit tests and proptest
+//! RUSTFLAGS="--cfg loom" cargo test --release     loom models
+//! ```
+//!
+//! Each claim is tested twice: once on the code as it is, and once with a bug
+//! put back by a [`flaw`], which the same test has to notice.
+
+#![cfg(test)]
+#![cfg_attr(loom, allow(dead_code, reason = "the loom models use a part of the logic"))]
+
+mod atomic;
+mod error;
+#[cfg_attr(not(loom), allow(dead_code, reason = "loom models put flaws back"))]
+mod flaw;
+
+#[deny(unsafe_code)]
+#[path = "../../rust/bitmap.rs"]
+mod bitmap;
+#[deny(unsafe_code)]
+#[path = "../../rust/entry.rs"]
+mod entry;
+#[deny(unsafe_code)]
+#[path = "../../rust/inflight.rs"]
+mod inflight;
+#[deny(unsafe_code)]
+#[path = "../../rust/limit.rs"]
+mod limit;
+#[deny(unsafe_code)]
+#[path = "../../rust/range.rs"]
+mod range;
+#[deny(unsafe_code)]
+#[path = "../../rust/table.rs"]
+mod table;
+
+#[cfg(loom)]
+mod model;
+#[cfg(not(loom))]
+mod tests;

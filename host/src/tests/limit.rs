@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The resident limit against plain counters.
+
+use super::holds;
+use crate::limit::{
+    Residency,
+    BATCH_PAGES,
+    NONE, //
+};
+use proptest::{
+    collection::vec,
+    prelude::*, //
+};
+
+#[derive(Clone, Debug)]
+enum Operation {
+    TryReserve,
+    ForceReserve,
+    Release,
+    SetLimit(u64),
+    Excess(u64),
+}
+
+fn any_limit() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => 0u64..12, 1 => Just(NONE)]
+}
+
+fn any_operation(forced: bool) -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        8 => Just(Operation::TryReserve),
+        u32::from(forced) => Just(Operation::ForceReserve),
+        4 => Just(Operation::Release),
+        u32::from(forced) => any_limit().prop_map(Operation::SetLimit),
+        2 => any_limit().prop_map(Operation::Excess),
+    ]
+}
+
+/// Applies `operations` to a [`Residency`] and to counters.
+fn agrees(mut limit: u64, operations: Vec<Operation>) -> Result<u64, TestCaseError> {
+    let residency = Residency::new(limit);
+    let (mut resident, mut peak) = (0, 0);
+    for operation in operations {
+        match operation {
+            Operation::TryReserve => {
+                let room = resident < limit;
+                prop_assert_eq!(residency.try_reserve(), room);
+                resident += u64::from(room);
+            }
+            Operation::ForceReserve => {
+                residency.force_reserve();
+                resident += 1;
+            }
+            Operation::Release if resident > 0 => {
+                residency.release();
+                resident -= 1;
+            }
+            Operation::Release => (),
+            Operation::SetLimit(pages) => {
+                residency.set_limit(pages);
+                limit = pages;
+            }
+            Operation::Excess(headroom) => {
+                let over = i128::from(resident) - (i128::from(limit) - i128::from(headroom)).max(0);
+                prop_assert_eq!(i128::from(residency.excess(headroom)), over.max(0));
+            }
+        }
+        peak = peak.max(resident);
+        prop_assert_eq!(residency.resident(), resident);
+        prop_assert_eq!(residency.peak(), peak);
+        prop_assert_eq!(residency.limit(), limit);
+    }
+    Ok(peak)
+}
+
+#[test]
+fn a_residency_is_two_counters() {
+    let strategy = (any_limit(), vec(any_operation(true), 1..256));
+    holds(strategy, |(limit, operations)| agrees(limit, operations).map(drop));
+}
+
+#[test]
+fn unforced_reservations_stay_under_the_limit() {
+    let strategy = (any_limit(), vec(any_operation(false), 1..256));
+    holds(strategy, |(limit, operations)| {
+        let peak = agrees(limit, operations)?;
+        prop_assert!(peak <= limit);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_lower_limit_leaves_an_excess() {
+    let residency = Residency::new(NONE);
+    for _ in 0..BATCH_PAGES + 10 {
+        assert!(residency.try_reserve());
+    }
+    assert_eq!(residency.excess(0), 0);
+    residency.set_limit(BATCH_PAGES as u64);
+    assert!(!residency.try_reserve());
+    assert_eq!(residency.excess(0), 10);
+    assert_eq!(residency.excess(5), 15);
+    assert_eq!(residency.excess(u64::MAX), BATCH_PAGES as u64 + 10);
+    residency.force_reserve();
+    assert_eq!(residency.excess(0), 11);
+}
+
+#[test]
+fn real_threads_stay_under_the_limit() {
+    const LIMIT: u64 = 5;
+    let residency = Residency::new(LIMIT);
+    let work = || {
+        for _ in 0..20_000 {
+            if residency.try_reserve() {
+                assert!(residency.resident() <= LIMIT);
+                residency.release();
+            }
+        }
+    };
+    std::thread::scope(|threads| {
+        for _ in 0..8 {
+            threads.spawn(work);
+        }
+    });
+    assert_eq!(residency.resident(), 0);
+    assert!(residency.peak() <= LIMIT);
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Unit tests and properties, over `std`.
+
+mod bitmap;
+mod entry;
+mod inflight;
+mod limit;
+mod range;
+mod table;
+
+use proptest::{
+    strategy::Strategy,
+    test_runner::{
+        Config,
+        RngAlgorithm,
+        TestCaseError,
+        TestRng,
+        TestRunner, //
+    },
+};
+
+/// Looks for a value of `strategy` for which `property` does not hold, and
+/// describes the smallest one found. `PROPTEST_CASES` changes the number of
+/// values; they are the same in every run.
+fn counterexample<S: Strategy>(
+    strategy: S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) -> Option<String> {
+    let config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    TestRunner::new_with_rng(config, rng)
+        .run(&strategy, property)
+        .err()
+        .map(|found| found.to_string())
+}
+
+/// Asserts that `property` holds for the values of `strategy`.
+#[track_caller]
+fn holds<S: Strategy>(
+    strategy: S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    if let Some(found) = counterexample(strategy, property) {
+        panic!("{found}");
+    }
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The boundary between swapvma and the drivers that store a region's cold
+ * pages. One binary boundary for drivers in C and in Rust.
+ *
+ * No callback gets a VMA, and none runs under a lock of swapvma, under
+ * mmap_lock or under a VMA lock, except vma_open() and vma_close(), which say
+ * so. A callback may wait only for locks that nobody holds over a user access,
+ * GUP or a page fault, nor over an allocation that may reclaim.
+ */
+#ifndef _SWAPVMA_DRIVER_H
+#define _SWAPVMA_DRIVER_H
+
+#include <linux/types.h>
+
+struct module;
+struct page;
+struct swapvma_batch;
+
+/** SWAPVMA_ABI_VERSION - changes whenever the meaning of a field changes. */
+#define SWAPVMA_ABI_VERSION	1
+
+/** SWAPVMA_SLOT_BITS - a slot is a driver's name for one stored page, below 2^56. */
+#define SWAPVMA_SLOT_BITS	56
+
+/**
+ * enum swapvma_result - the driver's answer for one page of a batch
+ * @SWAPVMA_FAILED: the write failed; also a page that got no answer
+ * @SWAPVMA_STORED: the page is stored in the slot given with the answer
+ * @SWAPVMA_KEPT: storing it would cost more than it frees, or memory is short
+ * @SWAPVMA_RETRY: cannot now, ask again later
+ * @SWAPVMA_NO_SPACE: the store is full
+ *
+ * Whatever is not SWAPVMA_STORED leaves the page resident and dirty.
+ */
+enum swapvma_result {
+	SWAPVMA_FAILED = 0,
+	SWAPVMA_STORED = 1,
+	SWAPVMA_KEPT = 2,
+	SWAPVMA_RETRY = 3,
+	SWAPVMA_NO_SPACE = 4,
+};
+
+/**
+ * struct swapvma_attach - what a region tells its driver
+ * @pages: size of the region in pages when it was created
+ * @algorithm: NUL-terminated, "" for the driver's default; valid during attach()
+ */
+struct swapvma_attach {
+	u64 pages;
+	const char *algorithm;
+};
+
+/**
+ * struct swapvma_driver_ops - a driver; must live until unregistered
+ * @size: sizeof(struct swapvma_driver_ops)
+ * @version: SWAPVMA_ABI_VERSION
+ * @name: what struct swapvma_create asks for; at most 31 bytes
+ * @owner: THIS_MODULE; held while a region uses the driver
+ * @deadline_ms: a batch not answered by then is abandoned and the driver is
+ *	quarantined; 0 stands for 30 seconds
+ * @attach: a region was created. Stores the driver's handle for it, which all
+ *	other callbacks get. Process context, may sleep and allocate. A negative
+ *	errno refuses the region
+ * @detach: the region is gone; every slot was discarded before. Process
+ *	context, may sleep
+ * @swapout: store the pages of a batch. Process context of the swapper, under
+ *	memalloc_noreclaim: may sleep; allocates with __GFP_NOMEMALLOC. Answers
+ *	each page with swapvma_batch_answer(), then calls
+ *	swapvma_batch_complete() exactly once, before it returns or later from
+ *	any context
+ * @swapin: read the page at @index back from @slot into @page, which nobody
+ *	else can see yet. Process context of the faulting task, without its
+ *	fault lock. A negative errno is a SIGBUS for that page; the slot stays
+ * @discard: @slot is not needed any more. Process context, may sleep; never
+ *	runs while a swapin of the same slot does
+ * @stored_bytes: bytes stored for the region; any context, must not sleep.
+ *	Optional
+ * @vma_open: a mapping of @nr pages from @first appeared (mmap, fork, split).
+ *	Under mmap_lock: may not sleep for long, may not fault. Optional
+ * @vma_close: a mapping went away; delivered exactly once for each VMA, after
+ *	every batch that was in flight for it was answered. Under mmap_lock.
+ *	Optional
+ */
+struct swapvma_driver_ops {
+	u32 size;
+	u32 version;
+	const char *name;
+	struct module *owner;
+	u32 deadline_ms;
+	u32 reserved;
+	int (*attach)(const struct swapvma_driver_ops *ops,
+		      const struct swapvma_attach *args, void **handle);
+	void (*detach)(void *handle);
+	void (*swapout)(void *handle, struct swapvma_batch *batch);
+	int (*swapin)(void *handle, u64 index, u64 slot, struct page *page);
+	void (*discard)(void *handle, u64 slot);
+	u64 (*stored_bytes)(void *handle);
+	void (*vma_open)(void *handle, u64 first, u64 nr);
+	void (*vma_close)(void *handle, u64 first, u64 nr);
+};
+
+/**
+ * swapvma_register_driver() - make a driver available by its name
+ * @ops: the driver
+ *
+ * Context: process context, may sleep and allocate.
+ * Return: 0, -EINVAL (null table, missing callback or name, size or version
+ * that this module was not built for; the log names both), -EEXIST (name
+ * taken), -ENOMEM.
+ */
+int swapvma_register_driver(const struct swapvma_driver_ops *ops);
+
+/**
+ * swapvma_unregister_driver() - withdraw a driver
+ * @ops: as registered
+ *
+ * No region uses it any more: regions hold @ops->owner. Waits for the driver's
+ * swapper to stop.
+ * Context: process context, may sleep.
+ */
+void swapvma_unregister_driver(const struct swapvma_driver_ops *ops);
+
+/** swapvma_batch_len() - pages in a batch, 1 to 64. Any context. */
+u32 swapvma_batch_len(const struct swapvma_batch *batch);
+
+/** swapvma_batch_index() - offset of page @i in its region, in pages. Any context. */
+u64 swapvma_batch_index(const struct swapvma_batch *batch, u32 i);
+
+/**
+ * swapvma_batch_page() - page @i of a batch, NULL past its end
+ *
+ * The content may change while it is read: user space may write to the page,
+ * which cancels its swapout. A driver that reads it twice, or computes over
+ * it, works on a copy. The page is valid until swapvma_batch_complete().
+ * Context: any.
+ */
+struct page *swapvma_batch_page(const struct swapvma_batch *batch, u32 i);
+
+/**
+ * swapvma_batch_answer() - answer page @i of a batch
+ * @slot: where it is stored, below 2^SWAPVMA_SLOT_BITS; read only for
+ *	SWAPVMA_STORED, for which the driver keeps it until discard()
+ *
+ * Context: any, including hard interrupt.
+ */
+void swapvma_batch_answer(struct swapvma_batch *batch, u32 i,
+			  enum swapvma_result result, u64 slot);
+
+/**
+ * swapvma_batch_complete() - hand a batch back
+ *
+ * The batch may not be touched afterwards. A batch that was abandoned at its
+ * deadline is released; slots it stored are discarded.
+ * Context: any, including hard interrupt.
+ */
+void swapvma_batch_complete(struct swapvma_batch *batch);
+
+#endif /* _SWAPVMA_DRIVER_H */

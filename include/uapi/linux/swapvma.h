@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * swapvma - memory that a driver maps and the kernel swaps out through it.
+ *
+ * Every structure is extensible: the size in the ioctl number is the size the
+ * caller was built with. A shorter structure than version 0 is EINVAL; bytes
+ * past what the module knows must be zero, or the call is E2BIG. Reserved
+ * fields and unknown flags must be zero, or the call is EINVAL. A call that
+ * fails changes nothing.
+ */
+#ifndef _UAPI_LINUX_SWAPVMA_H
+#define _UAPI_LINUX_SWAPVMA_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/** SWAPVMA_BATCH_PAGES - pages of the largest batch, and of the smallest limit. */
+#define SWAPVMA_BATCH_PAGES	64
+
+/** SWAPVMA_LIMIT_NONE - a region that only memory pressure shrinks. */
+#define SWAPVMA_LIMIT_NONE	(~0ULL)
+
+/** SWAPVMA_NAME_MAX - bytes of a driver or algorithm name, with its final NUL. */
+#define SWAPVMA_NAME_MAX	32
+
+/** SWAPVMA_CREATE_CLOEXEC - close the new descriptor on exec. */
+#define SWAPVMA_CREATE_CLOEXEC	(1ULL << 0)
+
+/**
+ * struct swapvma_create - create a region (on a descriptor of /dev/swapvma)
+ * @flags: SWAPVMA_CREATE_CLOEXEC or 0; anything else is EINVAL
+ * @size: bytes, a multiple of the page size; 0 is EINVAL, more than a region
+ *	can address is EFBIG. ftruncate() changes it later
+ * @limit: bytes that may be resident, a multiple of the page size, from
+ *	SWAPVMA_BATCH_PAGES pages up to @size, or SWAPVMA_LIMIT_NONE
+ * @driver: NUL-terminated name of the driver that stores cold pages, "" for
+ *	"ram"; unknown is ENODEV, unterminated is EINVAL
+ * @algorithm: NUL-terminated name of the driver's algorithm, "" for its
+ *	default; unknown is EINVAL
+ * @reserved: zero
+ *
+ * Returns a descriptor of the region: mmap, ftruncate, fallocate
+ * (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), fsync (write dirty pages back
+ * to the driver), posix_fadvise (WILLNEED reads in, DONTNEED pages out) and
+ * the ioctls below work on it.
+ */
+struct swapvma_create {
+	__u64 flags;
+	__u64 size;
+	__u64 limit;
+	char driver[SWAPVMA_NAME_MAX];
+	char algorithm[SWAPVMA_NAME_MAX];
+	__u64 reserved[4];
+};
+
+/**
+ * struct swapvma_limit - change the resident limit of a region
+ * @flags: zero
+ * @limit: as in struct swapvma_create; a lower limit is reached before the
+ *	call returns, as far as pages can be paged out
+ * @reserved: zero
+ */
+struct swapvma_limit {
+	__u64 flags;
+	__u64 limit;
+	__u64 reserved[2];
+};
+
+/**
+ * struct swapvma_range - page out or prefetch a range of a region
+ * @flags: zero
+ * @offset: bytes from the start of the region, a multiple of the page size
+ * @length: bytes, a multiple of the page size; 0, or a range that ends past
+ *	the size of the region, is EINVAL
+ * @pages: out: pages that left memory, or that came in from the driver
+ * @reserved: zero
+ */
+struct swapvma_range {
+	__u64 flags;
+	__u64 offset;
+	__u64 length;
+	__u64 pages;
+	__u64 reserved[2];
+};
+
+/**
+ * struct swapvma_stats - what a region holds and what happened to it
+ * @flags: in: zero
+ * @size: bytes
+ * @limit: bytes, or SWAPVMA_LIMIT_NONE
+ * @resident: pages in memory, pages being written included
+ * @resident_peak: most pages in memory at one time
+ * @swapped: pages not in memory, of which there is a stored copy
+ * @writing: pages in a batch in flight
+ * @stored_bytes: bytes that the driver holds for the region
+ * @table_bytes: bytes of the region's table levels
+ * @in_swapout: batches in flight
+ * @batches: batches handed to the driver
+ * @swapouts: pages that left memory through the driver
+ * @swapins: pages read back from the driver
+ * @clean_drops: pages that left memory without a write: a valid copy existed
+ * @same_filled: pages that left memory as one word
+ * @refaults: faults on a page that had been unmapped but was still resident
+ * @launders: pages written while they stayed mapped
+ * @cancelled: pages whose swapout a write cancelled
+ * @kept: pages that the driver did not take (kept, retry, no space)
+ * @write_failures: pages whose write failed
+ * @read_failures: reads that failed; each was a SIGBUS
+ * @limit_waits: faults that waited for the resident limit
+ * @over_limit: faults that went over the resident limit
+ * @munmap_waits: mappings whose removal waited for a batch in flight
+ * @munmap_wait_ns: nanoseconds that they waited, summed
+ * @abandoned: batches that the driver did not answer within its deadline
+ * @reserved: zero
+ */
+struct swapvma_stats {
+	__u64 flags;
+	__u64 size;
+	__u64 limit;
+	__u64 resident;
+	__u64 resident_peak;
+	__u64 swapped;
+	__u64 writing;
+	__u64 stored_bytes;
+	__u64 table_bytes;
+	__u64 in_swapout;
+	__u64 batches;
+	__u64 swapouts;
+	__u64 swapins;
+	__u64 clean_drops;
+	__u64 same_filled;
+	__u64 refaults;
+	__u64 launders;
+	__u64 cancelled;
+	__u64 kept;
+	__u64 write_failures;
+	__u64 read_failures;
+	__u64 limit_waits;
+	__u64 over_limit;
+	__u64 munmap_waits;
+	__u64 munmap_wait_ns;
+	__u64 abandoned;
+	__u64 reserved[8];
+};
+
+#define SWAPVMA_IOC_MAGIC	0xBB
+
+/* On /dev/swapvma. */
+#define SWAPVMA_IOC_CREATE	_IOW(SWAPVMA_IOC_MAGIC, 0x40, struct swapvma_create)
+
+/*
+ * On a region, and on a descriptor of /dev/swapvma that has been mapped: there
+ * they act on its default region. Before the first mmap they are ENXIO.
+ */
+#define SWAPVMA_IOC_SET_LIMIT	_IOW(SWAPVMA_IOC_MAGIC, 0x41, struct swapvma_limit)
+#define SWAPVMA_IOC_PAGEOUT	_IOWR(SWAPVMA_IOC_MAGIC, 0x42, struct swapvma_range)
+#define SWAPVMA_IOC_PREFETCH	_IOWR(SWAPVMA_IOC_MAGIC, 0x43, struct swapvma_range)
+#define SWAPVMA_IOC_STATS	_IOWR(SWAPVMA_IOC_MAGIC, 0x44, struct swapvma_stats)
+
+#endif /* _UAPI_LINUX_SWAPVMA_H */

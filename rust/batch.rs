@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Batch: up to 64 pages of one region, handed to a driver in one call.
+//!
+//! A batch belongs to its driver's swapper. It owns references to its pages and
+//! to the region's file, which in turn holds the region and the driver's
+//! module, so that memory safety never depends on anybody waiting. It is its
+//! own completion token:
+//!
+//! ```text
+//! Idle -> Running -> Done -> Applying -> Idle
+//!            |         |
+//!            +----+----+ deadline
+//!                 v
+//!             Abandoned -> Late -> Idle
+//! ```
+//!
+//! The driver moves it from `Running` to `Done`, or from `Abandoned` to `Late`,
+//! and does not touch it afterwards. Whoever moves it to `Applying` or to
+//! `Abandoned` decides what becomes of the pages.
+
+use crate::{
+    atomic::Word,
+    bindings,
+    entry::Slot,
+    error::{
+        code,
+        Result, //
+    },
+    folio::{
+        Folio,
+        PageBytes, //
+    },
+    inflight::Ticket,
+    limit::BATCH_PAGES,
+    wait::WaitQueue, //
+};
+use core::ptr::NonNull;
+use kernel::prelude::*;
+
+/// The driver's answer for one page; see `enum swapvma_result`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Stored in this slot.
+    Stored(Slot),
+    /// Storing it would cost more than it frees.
+    Kept,
+    /// Not now.
+    Retry,
+    /// The store is full.
+    NoSpace,
+    /// The write failed, or there was no answer.
+    Failed,
+}
+
+/// What a batch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// The pages were unmapped and leave memory once they are stored.
+    Swapout,
+    /// The pages stay mapped and become clean once they are stored.
+    Launder,
+}
+
+/// Where a batch is; see the module's diagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Phase {
+    /// No driver has it.
+    Idle = 0,
+    /// The driver has it.
+    Running = 1,
+    /// The driver gave it back.
+    Done = 2,
+    /// The swapper applies the answers.
+    Applying = 3,
+    /// The deadline passed; the driver still has it.
+    Abandoned = 4,
+    /// The driver gave it back after the deadline.
+    Late = 5,
+}
+
+impl Phase {
+    fn from_word(word: u64) -> Self {
+        match word {
+            1 => Phase::Running,
+            2 => Phase::Done,
+            3 => Phase::Applying,
+            4 => Phase::Abandoned,
+            5 => Phase::Late,
+            _ => Phase::Idle,
+        }
+    }
+}
+
+/// One page of a batch.
+struct Item {
+    /// Address of the page, of which the batch owns a reference; 0 if none.
+    folio: Word,
+    index: Word,
+    result: Word,
+    slot: Word,
+}
+
+/// The pages that a driver works on. One per driver, allocated with it, so that
+/// a swapout allocates nothing.
+#[pin_data]
+pub(crate) struct Inner {
+    phase: Word,
+    len: Word,
+    seq: Word,
+    deadline_ns: Word,
+    launder: Word,
+    /// The swapper waits here for the driver.
+    #[pin]
+    pub(crate) wait: WaitQueue,
+    items: [Item; BATCH_PAGES],
+}
+
+impl Inner {
+    /// An idle batch.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            phase: Word::new(Phase::Idle as u64),
+            len: Word::new(0),
+            seq: Word::new(0),
+            deadline_ns: Word::new(0),
+            launder: Word::new(0),
+            wait <- WaitQueue::new(c"swapvma_batch_wait", kernel::static_lock_class!()),
+            items: [const {
+                Item {
+                    folio: Word::new(0),
+                    index: Word::new(0),
+                    result: Word::new(0),
+                    slot: Word::new(0),
+                }
+            }; BATCH_PAGES],
+        })
+    }
+
+    /// Returns where the batch is.
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::from_word(self.phase.load())
+    }
+
+    /// Moves the batch from one phase to another; `false` if it was elsewhere.
+    pub(crate) fn advance(&self, from: Phase, to: Phase) -> bool {
+        self.phase.cmpxchg(from as u64, to as u64).is_ok()
+    }
+
+    /// Returns the number of pages.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load() as usize
+    }
+
+    /// Returns the sequence number in the region.
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq.load()
+    }
+
+    /// Returns what the batch is for.
+    pub(crate) fn operation(&self) -> Operation {
+        if self.launder.load() == 0 {
+            Operation::Swapout
+        } else {
+            Operation::Launder
+        }
+    }
+
+    /// Whether the deadline passed at time `now_ns`.
+    pub(crate) fn is_overdue(&self, now_ns: u64) -> bool {
+        now_ns >= self.deadline_ns.load()
+    }
+
+    /// Milliseconds from `now_ns` to the deadline.
+    pub(crate) fn left_ms(&self, now_ns: u64) -> u64 {
+        self.deadline_ns.load().saturating_sub(now_ns) / 1_000_000 + 1
+    }
+
+    /// Begins to fill the batch.
+    pub(crate) fn start(&self, operation: Operation, ticket: Ticket) {
+        self.len.store_release(0);
+        self.seq.store_release(ticket.seq());
+        self.launder
+            .store_release((operation == Operation::Launder) as u64);
+    }
+
+    /// Appends a page. Gives it back when the batch is full.
+    pub(crate) fn push(&self, folio: Folio, index: u64) -> core::result::Result<(), Folio> {
+        let len = self.len.load();
+        let Some(item) = self.items.get(len as usize) else {
+            return Err(folio);
+        };
+        item.index.store_release(index);
+        item.result
+            .store_release(bindings::swapvma_result::SWAPVMA_FAILED.0 as u64);
+        item.slot.store_release(u64::MAX);
+        item.folio.store_release(folio.into_raw().as_ptr() as u64);
+        self.len.store_release(len + 1);
+        Ok(())
+    }
+
+    /// Hands the batch to the driver until `deadline_ns`.
+    pub(crate) fn submit(&self, deadline_ns: u64) {
+        self.deadline_ns.store_release(deadline_ns);
+        self.advance(Phase::Idle, Phase::Running);
+    }
+
+    /// Returns the index of page `i`.
+    pub(crate) fn index(&self, i: usize) -> Option<u64> {
+        self.item(i).map(|item| item.index.load())
+    }
+
+    /// Returns page `i`, borrowed from the batch.
+    pub(crate) fn folio(&self, i: usize) -> Option<NonNull<kernel::bindings::folio>> {
+        let folio = self.item(i)?.folio.load();
+        NonNull::new(folio as *mut kernel::bindings::folio)
+    }
+
+    /// Takes page `i` out of the batch.
+    pub(crate) fn take_folio(&self, i: usize) -> Option<Folio> {
+        let item = self.item(i)?;
+        let folio = NonNull::new(item.folio.load() as *mut kernel::bindings::folio)?;
+        item.folio.store_release(0);
+        // SAFETY: `push` put a reference there, and it is out now.
+        Some(unsafe { Folio::from_raw(folio) })
+    }
+
+    /// Returns the answer for page `i`.
+    pub(crate) fn answer(&self, i: usize) -> Answer {
+        let Some(item) = self.item(i) else {
+            return Answer::Failed;
+        };
+        match bindings::swapvma_result(item.result.load() as u32) {
+            bindings::swapvma_result::SWAPVMA_STORED => {
+                Slot::new(item.slot.load()).map_or(Answer::Failed, Answer::Stored)
+            }
+            bindings::swapvma_result::SWAPVMA_KEPT => Answer::Kept,
+            bindings::swapvma_result::SWAPVMA_RETRY => Answer::Retry,
+            bindings::swapvma_result::SWAPVMA_NO_SPACE => Answer::NoSpace,
+            _ => Answer::Failed,
+        }
+    }
+
+    fn set_answer(&self, i: usize, result: bindings::swapvma_result, slot: u64) {
+        if let Some(item) = self.item(i) {
+            item.slot.store_release(slot);
+            item.result.store_release(u64::from(result.0));
+        }
+    }
+
+    /// The driver gives the batch back. Any context.
+    fn complete(&self) {
+        if !self.advance(Phase::Running, Phase::Done) && !self.advance(Phase::Abandoned, Phase::Late)
+        {
+            kernel::pr_err_once!("a driver completed a batch that it did not have\n");
+            return;
+        }
+        // The swapper may use the batch again by now: that is a wake-up too many.
+        self.wait.wake_all();
+    }
+
+    fn item(&self, i: usize) -> Option<&Item> {
+        self.items.get(..self.len())?.get(i)
+    }
+}
+
+/// A batch in the hands of a Rust driver. Dropping it completes it: pages that
+/// were not answered fail and stay in memory.
+pub(crate) struct Batch(NonNull<Inner>);
+
+// SAFETY: A batch may be completed from any task.
+unsafe impl Send for Batch {}
+
+impl Batch {
+    /// Wraps what the boundary passes to `swapout`.
+    ///
+    /// # Safety
+    ///
+    /// The batch was handed to the caller and is not completed elsewhere.
+    pub(crate) unsafe fn from_raw(batch: NonNull<Inner>) -> Self {
+        Self(batch)
+    }
+
+    fn inner(&self) -> &Inner {
+        // SAFETY: The batch is valid until it is completed, which `Drop` does.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Returns the number of pages, 1 to 64.
+    pub(crate) fn len(&self) -> usize {
+        self.inner().len()
+    }
+
+    /// Copies page `i`, which may change meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` past the end; `EIO` if a memory error hit the page.
+    pub(crate) fn copy_page(&self, i: usize, to: &mut PageBytes) -> Result {
+        let folio = self.inner().folio(i).ok_or(code::EINVAL)?;
+        // SAFETY: The batch holds a reference to its pages.
+        let folio = unsafe { Folio::get(folio) };
+        folio.copy_to(to)
+    }
+
+    /// Answers page `i`.
+    pub(crate) fn answer(&mut self, i: usize, answer: Answer) {
+        let (result, slot) = match answer {
+            Answer::Stored(slot) => (bindings::swapvma_result::SWAPVMA_STORED, slot.get()),
+            Answer::Kept => (bindings::swapvma_result::SWAPVMA_KEPT, 0),
+            Answer::Retry => (bindings::swapvma_result::SWAPVMA_RETRY, 0),
+            Answer::NoSpace => (bindings::swapvma_result::SWAPVMA_NO_SPACE, 0),
+            Answer::Failed => (bindings::swapvma_result::SWAPVMA_FAILED, 0),
+        };
+        self.inner().set_answer(i, result, slot);
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.inner().complete();
+    }
+}
+
+/// Turns the boundary's opaque batch into ours.
+///
+/// # Safety
+///
+/// `batch` is what `swapout` was called with, not yet completed.
+unsafe fn from_c<'a>(batch: *const bindings::swapvma_batch) -> &'a Inner {
+    // SAFETY: By the safety requirement; `swapout` gets a pointer to `Inner`.
+    unsafe { &*batch.cast::<Inner>() }
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
+unsafe extern "C" fn swapvma_batch_len(batch: *const bindings::swapvma_batch) -> u32 {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(batch) }.len() as u32
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
+unsafe extern "C" fn swapvma_batch_index(batch: *const bindings::swapvma_batch, i: u32) -> u64 {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(batch) }.index(i as usize).unwrap_or(0)
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
+unsafe extern "C" fn swapvma_batch_page(
+    batch: *const bindings::swapvma_batch,
+    i: u32,
+) -> *mut kernel::bindings::page {
+    // SAFETY: By the safety requirement.
+    match unsafe { from_c(batch) }.folio(i as usize) {
+        // SAFETY: The batch holds a reference to the folio.
+        Some(folio) => unsafe { bindings::swapvma_folio_page(folio.as_ptr()) },
+        None => core::ptr::null_mut(),
+    }
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
+unsafe extern "C" fn swapvma_batch_answer(
+    batch: *mut bindings::swapvma_batch,
+    i: u32,
+    result: bindings::swapvma_result,
+    slot: u64,
+) {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(batch) }.set_answer(i as usize, result, slot);
+}
+
+/// # Safety
+///
+/// As [`from_c`]; the batch is not touched afterwards.
+#[no_mangle]
+unsafe extern "C" fn swapvma_batch_complete(batch: *mut bindings::swapvma_batch) {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(batch) }.complete();
+}

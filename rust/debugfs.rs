@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the administrator can look at in debugfs.
+
+use crate::{
+    driver,
+    record,
+    region::{
+        self,
+        OpenRegion, //
+    },
+    stats,
+};
+use kernel::{
+    debugfs::{
+        Dir,
+        File, //
+    },
+    fmt,
+    prelude::*, //
+};
+
+/// The directory `swapvma`, for as long as the value lives.
+#[pin_data]
+pub(crate) struct Debugfs {
+    #[pin]
+    stats: File<()>,
+    #[pin]
+    regions: File<()>,
+    #[pin]
+    drivers: File<()>,
+    #[pin]
+    mappings: File<()>,
+    _dir: Dir,
+}
+
+impl Debugfs {
+    /// Creates the directory and its files. May sleep and allocate.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        let dir = Dir::new(c"swapvma");
+        try_pin_init!(Self {
+            stats <- dir.read_callback_file(c"stats", (), &show_stats),
+            regions <- dir.read_callback_file(c"regions", (), &show_regions),
+            drivers <- dir.read_callback_file(c"drivers", (), &show_drivers),
+            mappings <- dir.read_callback_file(c"mappings", (), &show_mappings),
+            _dir: dir.clone(),
+        })
+    }
+}
+
+fn for_each_region(mut show: impl FnMut(&OpenRegion) -> fmt::Result) -> fmt::Result {
+    for _ in 0..region::count() {
+        let Some(region) = region::next() else { break };
+        show(&region)?;
+    }
+    Ok(())
+}
+
+fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (records, record_pages) = record::usage();
+    let (mut resident, mut levels, mut batches) = (0, 0, 0);
+    for_each_region(|region| {
+        resident += region.residency.resident();
+        levels += region.table.levels();
+        batches += region.in_swapout();
+        Ok(())
+    })?;
+    writeln!(f, "regions {}", region::count())?;
+    writeln!(f, "records {records}")?;
+    writeln!(f, "record_pages {record_pages}")?;
+    writeln!(f, "resident_pages {resident}")?;
+    writeln!(f, "table_bytes {}", levels * crate::range::PAGE_BYTES)?;
+    writeln!(f, "batches {batches}")
+}
+
+fn show_regions(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for_each_region(|region| {
+        f.write_fmt(fmt!("{} driver={}", region.id, region.attached.driver().name()))?;
+        let mut result = Ok(());
+        stats::for_each(&stats::read(region), |name, value| {
+            if result.is_ok() {
+                result = write!(f, " {name}={value}");
+            }
+        });
+        result?;
+        writeln!(f)
+    })
+}
+
+fn show_drivers(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut result = Ok(());
+    driver::for_each(|driver| {
+        let state = if driver.is_quarantined() {
+            "quarantined"
+        } else {
+            "running"
+        };
+        if result.is_ok() {
+            result = f.write_fmt(fmt!(
+                "{} state={} regions={} batches={} abandoned={}\n",
+                driver.name(),
+                state,
+                driver.regions.load(),
+                driver.batches.load(),
+                driver.abandoned.load()
+            ));
+        }
+    });
+    result
+}
+
+fn show_mappings(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for_each_region(|region| {
+        writeln!(
+            f,
+            "{} mappings={} in_swapout={} munmap_waits={}",
+            region.id,
+            region.mappings.load(),
+            region.in_swapout(),
+            region.counters.munmap_waits.load()
+        )
+    })
+}

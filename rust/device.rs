@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests from user space: `/dev/swapvma` and the descriptors of regions.
+//!
+//! The structures are those of `include/uapi/linux/swapvma.h`. Everything is
+//! checked before anything changes.
+
+use crate::{
+    batch::Operation,
+    bindings as ours,
+    driver::Attached,
+    error::{
+        code,
+        Result, //
+    },
+    fault,
+    fs::{
+        self,
+        OpenFile,
+        Operations, //
+    },
+    limit,
+    punch,
+    range::{
+        limit_pages,
+        page_range,
+        pages_of,
+        region_pages,
+        PAGE_BYTES, //
+    },
+    region::OpenRegion,
+    stats,
+    swapper,
+    table::MAX_PAGES,
+    vma, //
+};
+use core::{
+    cell::UnsafeCell,
+    ops::Range, //
+};
+use kernel::{
+    bindings,
+    error::to_result,
+    fs::file::FileDescriptorReservation,
+    prelude::*,
+    str::CStr,
+    types::ForeignOwnable,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
+};
+
+const CREATE: u32 = 0x40;
+const SET_LIMIT: u32 = 0x41;
+const PAGEOUT: u32 = 0x42;
+const PREFETCH: u32 = 0x43;
+const STATS: u32 = 0x44;
+
+/// An ioctl number, taken apart.
+struct Command {
+    nr: u32,
+    size: usize,
+}
+
+impl Command {
+    fn new(command: u32) -> Result<Self> {
+        let direction = command >> 30;
+        let nr = command & 0xff;
+        let expected = match nr {
+            CREATE | SET_LIMIT => 1,
+            PAGEOUT | PREFETCH | STATS => 3,
+            _ => return Err(code::ENOTTY),
+        };
+        if command >> 8 & 0xff != ours::SWAPVMA_IOC_MAGIC || direction != expected {
+            return Err(code::ENOTTY);
+        }
+        Ok(Self {
+            nr,
+            size: (command >> 16 & 0x3fff) as usize,
+        })
+    }
+}
+
+/// A structure of the UAPI.
+///
+/// # Safety
+///
+/// All bytes of the type are fields, and every value of them is valid.
+unsafe trait Plain: Default {}
+
+// SAFETY: Integers and arrays of bytes, without padding.
+unsafe impl Plain for ours::swapvma_create {}
+// SAFETY: Integers, without padding.
+unsafe impl Plain for ours::swapvma_limit {}
+// SAFETY: Integers, without padding.
+unsafe impl Plain for ours::swapvma_range {}
+// SAFETY: Integers, without padding.
+unsafe impl Plain for ours::swapvma_stats {}
+
+fn bytes_of<T: Plain>(value: &mut T) -> &mut [u8] {
+    // SAFETY: `Plain` types may be read and written as bytes.
+    unsafe { core::slice::from_raw_parts_mut(core::ptr::from_mut(value).cast(), size_of::<T>()) }
+}
+
+/// Reads a structure of the caller's size: `EINVAL` if it is too short, `E2BIG`
+/// if it says something that this version does not know, `EFAULT`.
+fn read<T: Plain>(command: &Command, arg: usize) -> Result<T> {
+    if command.size < size_of::<T>() {
+        return Err(code::EINVAL);
+    }
+    let mut value = T::default();
+    let mut reader = UserSlice::new(UserPtr::from_addr(arg), command.size).reader();
+    reader.read_slice(bytes_of(&mut value))?;
+    while !reader.is_empty() {
+        let mut byte = [0];
+        reader.read_slice(&mut byte)?;
+        if byte != [0] {
+            return Err(code::E2BIG);
+        }
+    }
+    Ok(value)
+}
+
+/// Writes the structure back.
+fn write<T: Plain>(arg: usize, mut value: T) -> Result {
+    UserSlice::new(UserPtr::from_addr(arg), size_of::<T>())
+        .writer()
+        .write_slice(bytes_of(&mut value))
+}
+
+/// Checks what has to be zero.
+fn zero(fields: &[u64]) -> Result {
+    if fields.iter().any(|&field| field != 0) {
+        return Err(code::EINVAL);
+    }
+    Ok(())
+}
+
+/// Returns a NUL-terminated name of the UAPI.
+fn name(bytes: &[c_char; ours::SWAPVMA_NAME_MAX as usize]) -> Result<&CStr> {
+    // SAFETY: `c_char` is `u8` in the kernel.
+    let bytes = unsafe { &*core::ptr::from_ref(bytes).cast::<[u8; ours::SWAPVMA_NAME_MAX as usize]>() };
+    CStr::from_bytes_until_nul(bytes).map_err(|_| code::EINVAL)
+}
+
+/// Creates a region and returns its descriptor.
+fn create(arg: &ours::swapvma_create) -> Result<u32> {
+    zero(&arg.reserved)?;
+    if arg.flags & !u64::from(ours::SWAPVMA_CREATE_CLOEXEC as u32) != 0 {
+        return Err(code::EINVAL);
+    }
+    let pages = region_pages(arg.size)?;
+    let limit = limit_pages(arg.limit, arg.size)?;
+    let attached = Attached::new(name(&arg.driver)?, pages, name(&arg.algorithm)?)?;
+    let flags = if arg.flags != 0 { bindings::O_CLOEXEC } else { 0 };
+    let reservation = FileDescriptorReservation::get_unused_fd_flags(flags)?;
+    let file = fs::create(attached, arg.size, limit)?;
+    let fd = reservation.reserved_fd();
+    fs::install(reservation, file);
+    Ok(fd)
+}
+
+/// An ioctl on a region. May sleep.
+///
+/// # Errors
+///
+/// `ENOTTY` for what is not a region's; see the UAPI header.
+pub(crate) fn region_ioctl(region: &OpenRegion, command: u32, arg: usize) -> Result {
+    let command = Command::new(command)?;
+    match command.nr {
+        SET_LIMIT => set_limit(region, &read(&command, arg)?),
+        PAGEOUT => {
+            let mut range: ours::swapvma_range = read(&command, arg)?;
+            range.pages = page_out(region, checked(region, &range)?)?;
+            write(arg, range)
+        }
+        PREFETCH => {
+            let mut range: ours::swapvma_range = read(&command, arg)?;
+            range.pages = prefetch(region, checked(region, &range)?)?;
+            write(arg, range)
+        }
+        STATS => {
+            let asked: ours::swapvma_stats = read(&command, arg)?;
+            zero(&[asked.flags])?;
+            zero(&asked.reserved)?;
+            write(arg, stats::read(region))
+        }
+        _ => Err(code::ENOTTY),
+    }
+}
+
+fn checked(region: &OpenRegion, range: &ours::swapvma_range) -> Result<Range<u64>> {
+    zero(&[range.flags])?;
+    zero(&range.reserved)?;
+    page_range(range.offset, range.length, region.size())
+}
+
+fn set_limit(region: &OpenRegion, arg: &ours::swapvma_limit) -> Result {
+    zero(&[arg.flags])?;
+    zero(&arg.reserved)?;
+    let pages = limit_pages(arg.limit, region.size())?;
+    region.residency.set_limit(pages);
+    region.stalled.store_release(0);
+    if region.residency.excess(0) != 0 {
+        fault::wait_for_limit(region);
+    }
+    region.wait.wake_all();
+    Ok(())
+}
+
+fn page_out(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
+    Ok(swapper::request(region, Operation::Swapout, pages)?.done)
+}
+
+fn prefetch(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
+    let mut count = 0;
+    let mut index = pages.start;
+    while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
+        if let Some((_, true)) = fault::populate(region, at)? {
+            count += 1;
+        }
+        if kernel::current!().signal_pending() {
+            return Err(code::EINTR);
+        }
+        index = at + 1;
+    }
+    Ok(count)
+}
+
+/// `fsync`: writes dirty pages back to the driver; they stay mapped.
+///
+/// # Errors
+///
+/// `EIO` if the driver did not take a page; it stays dirty.
+pub(crate) fn sync(region: &OpenRegion, start: u64, end: u64) -> Result {
+    let pages = start / PAGE_BYTES..pages_of(end.saturating_add(1)).min(region.pages());
+    if swapper::request(region, Operation::Launder, pages)?.refused != 0 {
+        return Err(code::EIO);
+    }
+    Ok(())
+}
+
+/// `fadvise`: DONTNEED pages out, WILLNEED reads in; other advice is accepted
+/// and changes nothing. The range is that of posix_fadvise: whole pages within,
+/// a length of 0 means to the end.
+///
+/// # Errors
+///
+/// `EINVAL` for unknown advice or a negative range.
+pub(crate) fn advise(region: &OpenRegion, offset: i64, length: i64, advice: i32) -> Result {
+    let (Ok(offset), Ok(length)) = (u64::try_from(offset), u64::try_from(length)) else {
+        return Err(code::EINVAL);
+    };
+    let size = pages_of(region.size()) * PAGE_BYTES;
+    let end = match length {
+        0 => size,
+        _ => offset.saturating_add(length).min(size),
+    };
+    match advice as u32 {
+        ours::POSIX_FADV_DONTNEED => {
+            let pages = pages_of(offset)..end / PAGE_BYTES;
+            if pages.is_empty() {
+                return Ok(());
+            }
+            page_out(region, pages).map(|_| ())
+        }
+        ours::POSIX_FADV_WILLNEED => {
+            prefetch(region, offset / PAGE_BYTES..pages_of(end)).map(|_| ())
+        }
+        ours::POSIX_FADV_NORMAL..=ours::POSIX_FADV_NOREUSE => Ok(()),
+        _ => Err(code::EINVAL),
+    }
+}
+
+/// A descriptor of `/dev/swapvma`, with a region of its own.
+struct Device {
+    default: OpenFile,
+}
+
+static FILE_OPERATIONS: Operations<bindings::file_operations> =
+    Operations(UnsafeCell::new(bindings::file_operations {
+        owner: crate::THIS_MODULE.as_ptr(),
+        open: Some(open),
+        release: Some(release),
+        mmap: Some(mmap),
+        unlocked_ioctl: Some(ioctl),
+        llseek: Some(bindings::noop_llseek),
+        ..pin_init::zeroed()
+    }));
+
+static DEVICE: Operations<bindings::miscdevice> =
+    Operations(UnsafeCell::new(bindings::miscdevice {
+        minor: bindings::MISC_DYNAMIC_MINOR as c_int,
+        name: c"swapvma".as_ptr() as *const c_char,
+        fops: FILE_OPERATIONS.get(),
+        mode: 0o600,
+        ..pin_init::zeroed()
+    }));
+
+/// The device node, for as long as the value lives.
+pub(crate) struct Registration;
+
+impl Registration {
+    /// Registers the device. May sleep and allocate.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: The static is registered once.
+        to_result(unsafe { bindings::misc_register(DEVICE.get()) })?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // SAFETY: `new` registered the device.
+        unsafe { bindings::misc_deregister(DEVICE.get()) };
+    }
+}
+
+/// # Safety
+///
+/// `file` is an open file of the device.
+unsafe fn default_of<'a>(file: *mut bindings::file) -> &'a Device {
+    // SAFETY: By the safety requirement; `open` stored a box there.
+    unsafe { <KBox<Device> as ForeignOwnable>::borrow((*file).private_data) }
+}
+
+/// # Safety
+///
+/// Called by the VFS with a new file of the device.
+unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    let device = Attached::new(c"", 0, c"")
+        .and_then(|attached| fs::create(attached, 0, limit::NONE))
+        .and_then(|default| Ok(KBox::new(Device { default }, GFP_KERNEL)?));
+    match device {
+        Ok(device) => {
+            // SAFETY: By the safety requirement.
+            unsafe { (*file).private_data = device.into_foreign() };
+            0
+        }
+        Err(error) => error.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// Called by the VFS, once, when the last reference to the file is gone.
+unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: `open` stored a box there.
+    drop(unsafe { <KBox<Device> as ForeignOwnable>::from_foreign((*file).private_data) });
+    0
+}
+
+/// # Safety
+///
+/// Called by the VFS for a file of the device.
+unsafe extern "C" fn ioctl(file: *mut bindings::file, command: c_uint, arg: c_ulong) -> c_long {
+    // SAFETY: By the safety requirement.
+    let device = unsafe { default_of(file) };
+    let result = Command::new(command).and_then(|decoded| match decoded.nr {
+        CREATE => create(&read(&decoded, arg)?).map(|fd| fd as c_long),
+        _ if device.default.region().size() == 0 => Err(code::ENXIO),
+        _ => region_ioctl(&device.default.open_region(), command, arg).map(|()| 0),
+    });
+    match result {
+        Ok(value) => value,
+        Err(error) => error.to_errno() as c_long,
+    }
+}
+
+/// # Safety
+///
+/// Called by the VFS for a file of the device, with mmap_lock held for write.
+unsafe extern "C" fn mmap(
+    file: *mut bindings::file,
+    area: *mut bindings::vm_area_struct,
+) -> c_int {
+    // SAFETY: By the safety requirement.
+    let (device, first, count) = unsafe {
+        (
+            default_of(file),
+            (*area).vm_pgoff as u64,
+            ours::swapvma_vma_pages(area),
+        )
+    };
+    let Some(end) = first.checked_add(count).filter(|&end| end <= MAX_PAGES) else {
+        return code::EOVERFLOW.to_errno();
+    };
+    let region = device.default.region();
+    let grown = region.file.locked(|| match end * PAGE_BYTES {
+        bytes if bytes > region.size() => punch::truncate(region, bytes),
+        _ => Ok(()),
+    });
+    if let Err(error) = grown {
+        return error.to_errno();
+    }
+    // SAFETY: The VMA is being set up, the file is open.
+    unsafe { bindings::vma_set_file(area, device.default.as_ptr()) };
+    // SAFETY: As above.
+    match unsafe { vma::map(region, area) } {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
+}

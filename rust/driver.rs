@@ -1,0 +1,591 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Drivers: the code that stores cold pages, in this module or in another.
+//!
+//! `include/swapvma/driver.h` is the one boundary. Drivers in Rust implement
+//! [`Driver`], for which [`Table`] makes the same ops table that a driver in C
+//! fills in by hand.
+
+use crate::{
+    atomic::Word,
+    batch::{
+        self,
+        Batch, //
+    },
+    bindings,
+    entry::Slot,
+    error::{
+        code,
+        Result, //
+    },
+    folio::{
+        NewPage,
+        PageBytes, //
+    },
+    inflight::Ticket,
+    kthread::Thread,
+    lockdep::InSwapout,
+    region::{
+        OpenRegion,
+        Region, //
+    },
+    swapper,
+    wait::WaitQueue, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::to_result,
+    list::List,
+    prelude::*,
+    str::CStr,
+    sync::{
+        Arc,
+        Mutex,
+        SpinLock, //
+    },
+};
+
+/// Milliseconds that a driver has to answer a batch unless it says otherwise.
+const DEADLINE_MS: u64 = 30_000;
+
+/// Bytes of a name, with its NUL.
+const NAME_MAX: usize = bindings::SWAPVMA_NAME_MAX as usize;
+
+/// What a region tells its driver.
+pub(crate) struct Attach<'a> {
+    /// Pages of the region when it was created.
+    #[allow(dead_code)]
+    pub(crate) pages: u64,
+    /// Name of the algorithm, empty for the driver's default.
+    pub(crate) algorithm: &'a CStr,
+}
+
+/// A driver in Rust. The contexts are those of `struct swapvma_driver_ops`.
+pub(crate) trait Driver: 'static {
+    /// What `struct swapvma_create` asks for.
+    const NAME: &'static CStr;
+
+    /// What the driver keeps for a region.
+    type Handle: Send + Sync + 'static;
+
+    /// A region was created.
+    fn attach(attach: &Attach<'_>) -> Result<Pin<KBox<Self::Handle>>>;
+
+    /// Stores the pages of a batch.
+    fn swapout(handle: &Self::Handle, batch: Batch);
+
+    /// Reads a page back.
+    fn swapin(handle: &Self::Handle, index: u64, slot: Slot, page: &mut PageBytes) -> Result;
+
+    /// Forgets a page.
+    fn discard(handle: &Self::Handle, slot: Slot);
+
+    /// Returns the bytes stored for the region.
+    fn stored_bytes(handle: &Self::Handle) -> u64;
+}
+
+/// The batch that a driver has, and the region that it is of.
+#[derive(Clone)]
+pub(crate) struct Flight {
+    pub(crate) region: OpenRegion,
+    pub(crate) ticket: Ticket,
+}
+
+/// A registered driver with its swapper.
+#[pin_data]
+pub(crate) struct Registered {
+    ops: NonNull<bindings::swapvma_driver_ops>,
+    /// The batch of this driver's swapper; one at a time.
+    #[pin]
+    pub(crate) batch: batch::Inner,
+    /// The batch in flight or abandoned.
+    #[pin]
+    pub(crate) flight: SpinLock<Option<Flight>>,
+    /// The regions that want something of the swapper.
+    #[pin]
+    pub(crate) queue: SpinLock<List<Region, 1>>,
+    /// The swapper waits here for work.
+    #[pin]
+    pub(crate) wait: WaitQueue,
+    #[pin]
+    thread: Mutex<Option<Thread>>,
+    /// Address of the swapper's task.
+    swapper: Word,
+    quarantined: Word,
+    pub(crate) regions: Word,
+    pub(crate) batches: Word,
+    pub(crate) abandoned: Word,
+}
+
+// SAFETY: The ops table is constant and lives until the driver is unregistered.
+unsafe impl Send for Registered {}
+// SAFETY: As above; everything else is `Sync`.
+unsafe impl Sync for Registered {}
+
+kernel::sync::global_lock! {
+    // Lockdep prints the name.
+    #[allow(non_upper_case_globals)]
+    // SAFETY: `init` initialises it before anything else runs.
+    unsafe(uninit) static swapvma_drivers: Mutex<KVec<Arc<Registered>>> = KVec::new();
+}
+
+/// Initialises the list of drivers.
+///
+/// # Safety
+///
+/// Called once, at module load, before anything else of this file.
+pub(crate) unsafe fn init() {
+    // SAFETY: By the safety requirement.
+    unsafe { swapvma_drivers.init() };
+}
+
+/// Calls `visit` for each driver. May sleep.
+pub(crate) fn for_each(mut visit: impl FnMut(&Arc<Registered>)) {
+    for driver in swapvma_drivers.lock().iter() {
+        visit(driver);
+    }
+}
+
+/// Finds a driver by its name; an empty name stands for `ram`.
+///
+/// # Errors
+///
+/// `ENODEV`.
+fn find(name: &CStr) -> Result<Arc<Registered>> {
+    let name = if name.is_empty() { c"ram" } else { name };
+    swapvma_drivers
+        .lock()
+        .iter()
+        .find(|driver| driver.name() == name)
+        .cloned()
+        .ok_or(code::ENODEV)
+}
+
+/// Checks an ops table; a mismatch is named in the log.
+fn check(ops: &bindings::swapvma_driver_ops) -> Result {
+    let size = size_of::<bindings::swapvma_driver_ops>() as u32;
+    if ops.size != size || ops.version != bindings::SWAPVMA_ABI_VERSION {
+        pr_err!(
+            "driver built for version {} ({} bytes), this is version {} ({} bytes)\n",
+            ops.version,
+            ops.size,
+            bindings::SWAPVMA_ABI_VERSION,
+            size
+        );
+        return Err(code::EINVAL);
+    }
+    if ops.name.is_null()
+        || ops.attach.is_none()
+        || ops.detach.is_none()
+        || ops.swapout.is_none()
+        || ops.swapin.is_none()
+        || ops.discard.is_none()
+    {
+        pr_err!("driver without a name or a mandatory callback\n");
+        return Err(code::EINVAL);
+    }
+    // SAFETY: The boundary asks for a NUL-terminated name.
+    let name = unsafe { CStr::from_char_ptr(ops.name) };
+    if name.is_empty() || name.count_bytes() >= NAME_MAX || ops.reserved != 0 {
+        pr_err!("driver with a bad name or a reserved field set\n");
+        return Err(code::EINVAL);
+    }
+    Ok(())
+}
+
+/// Makes a driver available and starts its swapper.
+///
+/// # Safety
+///
+/// `ops` lives until [`unregister`].
+unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
+    // SAFETY: By the safety requirement.
+    check(unsafe { ops.as_ref() })?;
+    let driver = Arc::pin_init(
+        pin_init!(Registered {
+            ops,
+            batch <- batch::Inner::new(),
+            flight <- kernel::new_spinlock!(None, "swapvma_flight"),
+            queue <- kernel::new_spinlock!(List::new(), "swapvma_queue"),
+            wait <- WaitQueue::new(c"swapvma_swapper_wait", kernel::static_lock_class!()),
+            thread <- kernel::new_mutex!(None, "swapvma_thread"),
+            swapper: Word::new(0),
+            quarantined: Word::new(0),
+            regions: Word::new(0),
+            batches: Word::new(0),
+            abandoned: Word::new(0),
+        }),
+        GFP_KERNEL,
+    )?;
+    let mut drivers = swapvma_drivers.lock();
+    if drivers.iter().any(|other| other.name() == driver.name()) {
+        return Err(code::EEXIST);
+    }
+    drivers.reserve(1, GFP_KERNEL)?;
+    *driver.thread.lock() = Some(Thread::spawn(driver.name(), driver.clone())?);
+    drivers.push(driver, GFP_KERNEL)?;
+    Ok(())
+}
+
+/// Withdraws a driver that no region uses and stops its swapper.
+fn unregister(ops: *const bindings::swapvma_driver_ops) {
+    let driver = {
+        let mut drivers = swapvma_drivers.lock();
+        let Some(i) = drivers
+            .iter()
+            .position(|driver| driver.ops.as_ptr().cast_const() == ops)
+        else {
+            return;
+        };
+        drivers.remove(i)
+    };
+    let Ok(driver) = driver else { return };
+    let thread = driver.thread.lock().take();
+    drop(thread);
+    // The last completion may still be on its way out of the batch.
+    // SAFETY: Process context.
+    unsafe { kernel::bindings::synchronize_rcu() };
+}
+
+impl Registered {
+    fn ops(&self) -> &bindings::swapvma_driver_ops {
+        // SAFETY: The table lives until the driver is unregistered, before
+        // which every region that could call it is gone.
+        unsafe { self.ops.as_ref() }
+    }
+
+    /// Returns the name.
+    pub(crate) fn name(&self) -> &CStr {
+        // SAFETY: `check` saw a name; it lives as long as the table.
+        unsafe { CStr::from_char_ptr(self.ops().name) }
+    }
+
+    /// Milliseconds that the driver has to answer a batch.
+    pub(crate) fn deadline_ms(&self) -> u64 {
+        match self.ops().deadline_ms {
+            0 => DEADLINE_MS,
+            ms => u64::from(ms),
+        }
+    }
+
+    /// Whether the driver missed a deadline: it gets no more batches.
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.quarantined.load() != 0
+    }
+
+    /// Gives the driver no more batches.
+    pub(crate) fn quarantine(&self) {
+        self.quarantined.store_release(1);
+    }
+
+    /// Whether the caller is this driver's swapper.
+    pub(crate) fn is_swapper(&self) -> bool {
+        self.swapper.load() == kernel::current!().as_ptr() as u64
+    }
+
+    /// Asks the swapper to look after a region. Any context but hard interrupt.
+    pub(crate) fn enqueue(&self, region: &Arc<Region>) {
+        if let Ok(item) = kernel::list::ListArc::try_from_arc(region.clone()) {
+            self.queue.lock().push_back(item);
+        }
+        self.wait.wake_all();
+    }
+}
+
+impl crate::kthread::Main for Registered {
+    fn main(self: Arc<Self>) {
+        self.swapper
+            .store_release(kernel::current!().as_ptr() as u64);
+        swapper::run(&self);
+    }
+}
+
+/// A region's use of its driver.
+///
+/// # Invariants
+///
+/// `handle` is what `attach` gave and has not been detached. The driver's
+/// module is held.
+pub(crate) struct Attached {
+    driver: Arc<Registered>,
+    handle: *mut c_void,
+}
+
+// SAFETY: The boundary lets every task use a handle.
+unsafe impl Send for Attached {}
+// SAFETY: As above.
+unsafe impl Sync for Attached {}
+
+impl Attached {
+    /// Attaches a region of `pages` pages to the driver called `name`. May
+    /// sleep and allocate.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` for an unknown driver; what the driver answers otherwise.
+    pub(crate) fn new(name: &CStr, pages: u64, algorithm: &CStr) -> Result<Self> {
+        let driver = find(name)?;
+        let ops = driver.ops();
+        // SAFETY: The owner is null or the driver's module, which is there
+        // while the driver is registered.
+        if !unsafe { bindings::swapvma_try_module_get(ops.owner) } {
+            return Err(code::ENODEV);
+        }
+        let args = bindings::swapvma_attach {
+            pages,
+            algorithm: algorithm.as_char_ptr(),
+        };
+        let mut handle = core::ptr::null_mut();
+        let attach = ops.attach.ok_or(code::EINVAL)?;
+        // SAFETY: The arguments live through the call.
+        let result = to_result(unsafe { attach(driver.ops.as_ptr(), &args, &mut handle) });
+        if let Err(error) = result {
+            // SAFETY: The reference was taken above.
+            unsafe { bindings::swapvma_module_put(ops.owner) };
+            return Err(error);
+        }
+        driver.regions.add(1);
+        // INVARIANT: Module and handle were just taken.
+        Ok(Self { driver, handle })
+    }
+
+    /// Returns the driver.
+    pub(crate) fn driver(&self) -> &Arc<Registered> {
+        &self.driver
+    }
+
+    /// Hands the driver its batch. In the swapper, no lock held.
+    pub(crate) fn swapout(&self) {
+        let _in_swapout = InSwapout::enter();
+        let batch = (&raw const self.driver.batch).cast_mut();
+        if let Some(swapout) = self.driver.ops().swapout {
+            // SAFETY: The handle is attached; the batch is in phase `Running`
+            // and stays valid until the driver completes it.
+            unsafe { swapout(self.handle, batch.cast()) };
+        }
+    }
+
+    /// Reads the page at `index` from `slot`. Without the fault lock.
+    ///
+    /// # Errors
+    ///
+    /// What the driver answers.
+    pub(crate) fn swapin(&self, index: u64, slot: Slot, page: &mut NewPage) -> Result {
+        let swapin = self.driver.ops().swapin.ok_or(code::EINVAL)?;
+        // SAFETY: The handle is attached, and the page is the caller's.
+        to_result(unsafe { swapin(self.handle, index, slot.get(), page.as_page()) })
+    }
+
+    /// Forgets `slot`, which no entry and no record has any more. May sleep.
+    pub(crate) fn discard(&self, slot: Slot) {
+        if let Some(discard) = self.driver.ops().discard {
+            // SAFETY: The handle is attached.
+            unsafe { discard(self.handle, slot.get()) };
+        }
+    }
+
+    /// Returns the bytes stored for the region.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        match self.driver.ops().stored_bytes {
+            // SAFETY: The handle is attached.
+            Some(stored_bytes) => unsafe { stored_bytes(self.handle) },
+            None => 0,
+        }
+    }
+
+    /// Tells the driver of a new mapping.
+    pub(crate) fn vma_open(&self, first: u64, count: u64) {
+        if let Some(vma_open) = self.driver.ops().vma_open {
+            // SAFETY: The handle is attached.
+            unsafe { vma_open(self.handle, first, count) };
+        }
+    }
+
+    /// Tells the driver that a mapping is gone.
+    pub(crate) fn vma_close(&self, first: u64, count: u64) {
+        if let Some(vma_close) = self.driver.ops().vma_close {
+            // SAFETY: The handle is attached.
+            unsafe { vma_close(self.handle, first, count) };
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let ops = self.driver.ops();
+        let owner = ops.owner;
+        if let Some(detach) = ops.detach {
+            // SAFETY: By the type invariant the handle is attached.
+            unsafe { detach(self.handle) };
+        }
+        self.driver.regions.sub(1);
+        // SAFETY: By the type invariant the module is held.
+        unsafe { bindings::swapvma_module_put(owner) };
+    }
+}
+
+/// The ops table of a Rust driver.
+pub(crate) struct Table<T: Driver>(PhantomData<T>);
+
+impl<T: Driver> Table<T> {
+    const OPS: &'static bindings::swapvma_driver_ops = &bindings::swapvma_driver_ops {
+        size: size_of::<bindings::swapvma_driver_ops>() as u32,
+        version: bindings::SWAPVMA_ABI_VERSION,
+        name: kernel::str::as_char_ptr_in_const_context(T::NAME),
+        // Drivers of this module need no reference to it.
+        owner: core::ptr::null_mut(),
+        deadline_ms: 0,
+        reserved: 0,
+        attach: Some(Self::attach),
+        detach: Some(Self::detach),
+        swapout: Some(Self::swapout),
+        swapin: Some(Self::swapin),
+        discard: Some(Self::discard),
+        stored_bytes: Some(Self::stored_bytes),
+        vma_open: None,
+        vma_close: None,
+    };
+
+    /// # Safety
+    ///
+    /// Called by [`Attached::new`].
+    unsafe extern "C" fn attach(
+        _ops: *const bindings::swapvma_driver_ops,
+        args: *const bindings::swapvma_attach,
+        handle: *mut *mut c_void,
+    ) -> c_int {
+        // SAFETY: By the boundary, the arguments are valid.
+        let args = unsafe { &*args };
+        let attach = Attach {
+            pages: args.pages,
+            // SAFETY: By the boundary, the name is NUL-terminated.
+            algorithm: unsafe { CStr::from_char_ptr(args.algorithm) },
+        };
+        match T::attach(&attach) {
+            Ok(new) => {
+                // SAFETY: By the boundary, `handle` is valid for writing.
+                unsafe { handle.write(<Pin<KBox<T::Handle>> as kernel::types::ForeignOwnable>::into_foreign(new)) };
+                0
+            }
+            Err(error) => error.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `handle` is attached.
+    unsafe fn handle<'a>(handle: *mut c_void) -> &'a T::Handle {
+        // SAFETY: `attach` stored a box there, which `detach` takes.
+        unsafe { &*handle.cast::<T::Handle>() }
+    }
+
+    /// # Safety
+    ///
+    /// Called once by [`Attached`], last.
+    unsafe extern "C" fn detach(handle: *mut c_void) {
+        // SAFETY: `attach` stored a box there.
+        drop(unsafe {
+            <Pin<KBox<T::Handle>> as kernel::types::ForeignOwnable>::from_foreign(handle)
+        });
+    }
+
+    /// # Safety
+    ///
+    /// Called by [`Attached::swapout`].
+    unsafe extern "C" fn swapout(handle: *mut c_void, batch: *mut bindings::swapvma_batch) {
+        let Some(batch) = NonNull::new(batch.cast::<batch::Inner>()) else {
+            return;
+        };
+        // SAFETY: The batch was handed to this function.
+        let batch = unsafe { Batch::from_raw(batch) };
+        // SAFETY: The handle is attached.
+        T::swapout(unsafe { Self::handle(handle) }, batch);
+    }
+
+    /// # Safety
+    ///
+    /// Called by [`Attached::swapin`].
+    unsafe extern "C" fn swapin(
+        handle: *mut c_void,
+        index: u64,
+        slot: u64,
+        page: *mut kernel::bindings::page,
+    ) -> c_int {
+        // SAFETY: The page is valid.
+        let folio = unsafe { bindings::swapvma_page_folio(page) };
+        // SAFETY: On 64-bit all memory is mapped.
+        let address = unsafe { bindings::swapvma_folio_address(folio) };
+        // SAFETY: By the boundary, nobody else can see the page.
+        let bytes = unsafe { &mut *address.cast::<PageBytes>() };
+        let Some(slot) = Slot::new(slot) else {
+            return code::EINVAL.to_errno();
+        };
+        // SAFETY: The handle is attached.
+        match T::swapin(unsafe { Self::handle(handle) }, index, slot, bytes) {
+            Ok(()) => 0,
+            Err(error) => error.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by [`Attached::discard`].
+    unsafe extern "C" fn discard(handle: *mut c_void, slot: u64) {
+        if let Some(slot) = Slot::new(slot) {
+            // SAFETY: The handle is attached.
+            T::discard(unsafe { Self::handle(handle) }, slot);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by [`Attached::stored_bytes`].
+    unsafe extern "C" fn stored_bytes(handle: *mut c_void) -> u64 {
+        // SAFETY: The handle is attached.
+        T::stored_bytes(unsafe { Self::handle(handle) })
+    }
+}
+
+/// A Rust driver of this module, registered for as long as the value lives.
+pub(crate) struct Registration<T: Driver>(PhantomData<T>);
+
+impl<T: Driver> Registration<T> {
+    /// Registers the driver.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: The table is a constant.
+        unsafe { register(NonNull::from(Table::<T>::OPS)) }?;
+        Ok(Self(PhantomData))
+    }
+}
+
+impl<T: Driver> Drop for Registration<T> {
+    fn drop(&mut self) {
+        unregister(Table::<T>::OPS);
+    }
+}
+
+/// # Safety
+///
+/// `ops` is null or lives until it is unregistered; see the header.
+#[no_mangle]
+unsafe extern "C" fn swapvma_register_driver(ops: *const bindings::swapvma_driver_ops) -> c_int {
+    let Some(ops) = NonNull::new(ops.cast_mut()) else {
+        return code::EINVAL.to_errno();
+    };
+    // SAFETY: By the safety requirement.
+    match unsafe { register(ops) } {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// See the header.
+#[no_mangle]
+unsafe extern "C" fn swapvma_unregister_driver(ops: *const bindings::swapvma_driver_ops) {
+    unregister(ops);
+}

@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Driver `ram`: keeps cold pages compressed in memory.
+//!
+//! Swapout works on a stable copy, since user space may write to a page of a
+//! batch. What does not compress is stored as it is. A page whose object would
+//! need memory that is not free stays resident ("kept"); see [`Reserves`] for
+//! what swapout may use when memory runs out.
+
+mod slot;
+mod stores;
+
+pub(crate) use self::stores::init;
+
+use self::stores::Lease;
+use crate::{
+    acomp::Acomp,
+    atomic::Word,
+    batch::{
+        Answer,
+        Batch, //
+    },
+    driver::{
+        Attach,
+        Driver, //
+    },
+    entry::Slot,
+    error::{
+        code,
+        Result, //
+    },
+    window::{
+        self,
+        Bytes,
+        User, //
+    },
+    zsmalloc::{
+        self,
+        Effort,
+        Object, //
+    },
+};
+use core::mem::ManuallyDrop;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    str::CStr, //
+};
+
+/// Windows that storing pages needs: the stable copy, and what compression
+/// makes of it.
+const WINDOWS: usize = 2;
+
+/// Pages by which one batch may grow the pool from the memory reserves. An
+/// object may add up to eight, so a full batch frees more than it takes.
+const RESERVE_PAGES: u64 = 32;
+
+/// The algorithms by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Lz4,
+    Zstd,
+    Lzo,
+    LzoRle,
+}
+
+impl Algorithm {
+    const ALL: [Self; 4] = [Self::Lz4, Self::Zstd, Self::Lzo, Self::LzoRle];
+    const COUNT: usize = Self::ALL.len();
+
+    /// Returns the name, which is also that of the codec.
+    fn name(self) -> &'static CStr {
+        match self {
+            Self::Lz4 => c"lz4",
+            Self::Zstd => c"zstd",
+            Self::Lzo => c"lzo",
+            Self::LzoRle => c"lzo-rle",
+        }
+    }
+
+    /// Returns the name of the pool in debugfs.
+    fn pool_name(self) -> &'static CStr {
+        match self {
+            Self::Lz4 => c"swapvma-lz4",
+            Self::Zstd => c"swapvma-zstd",
+            Self::Lzo => c"swapvma-lzo",
+            Self::LzoRle => c"swapvma-lzo-rle",
+        }
+    }
+
+    /// Returns the algorithm called `name`; "" is the default.
+    fn find(name: &CStr) -> Option<Self> {
+        if name.is_empty() {
+            return Some(Self::Lz4);
+        }
+        Self::ALL.into_iter().find(|all| all.name() == name)
+    }
+}
+
+/// Where the pages of all regions with one algorithm are.
+struct Store {
+    codec: Acomp,
+    pool: zsmalloc::Pool,
+    windows: Pin<KBox<window::Pool>>,
+    /// Whether a batch uses the memory reserves: 0 or 1.
+    reserves_busy: Word,
+}
+
+impl Store {
+    /// Creates an empty store. May sleep, allocate and load a module.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the kernel does not have the codec, `ENOMEM`.
+    fn new(algorithm: Algorithm) -> Result<Self> {
+        let codec = Acomp::new(algorithm.name()).map_err(|error| match error {
+            code::ENOENT => code::EINVAL,
+            other => other,
+        })?;
+        Ok(Self {
+            codec,
+            pool: zsmalloc::Pool::new(algorithm.pool_name())?,
+            windows: window::Pool::new(0, WINDOWS)?,
+            reserves_busy: Word::new(0),
+        })
+    }
+
+    /// Stores the bytes of a page; `packed` is where they are compressed.
+    /// Process context, does not sleep.
+    fn put(&self, page: &Bytes, packed: &mut Bytes, reserves: &mut Reserves<'_>) -> Answer {
+        let compressed = self.compress(page, packed);
+        let bytes = compressed.unwrap_or(page);
+        let object = match self
+            .pool
+            .malloc(bytes.len(), Effort::Spare, zsmalloc::NO_NODE)
+        {
+            Ok(object) => Ok(object),
+            // A page stored as it is would take as much as it frees.
+            Err(error) if compressed.is_none() => Err(error),
+            Err(_) => reserves.malloc(bytes.len()),
+        };
+        let Ok(mut object) = object else {
+            return Answer::Kept;
+        };
+        let Some(slot) = slot::encode(object.offset(), object.len()) else {
+            return Answer::Kept;
+        };
+        if object.write(bytes).is_err() {
+            return Answer::Failed;
+        }
+        object.keep();
+        Answer::Stored(slot)
+    }
+
+    /// Compresses `page` into `packed`; `None` if the result would take a page
+    /// by itself anyway.
+    fn compress<'a>(&self, page: &Bytes, packed: &'a mut Bytes) -> Option<&'a [u8]> {
+        let limit = self.pool.huge_size().clamp(1, PAGE_SIZE) - 1;
+        let len = self.codec.compress(page, packed.get_mut(..limit)?).ok()?;
+        packed.get(..len)
+    }
+
+    /// Reads a page back. Process context, does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if what is stored is not one page; `page` is undefined then.
+    fn get(&self, slot: Slot, page: &mut Bytes) -> Result {
+        let object = self.object(slot)?;
+        let len = if object.len() == PAGE_SIZE {
+            object.copy_to(page).map(|()| PAGE_SIZE)
+        } else {
+            object.read(|bytes| self.codec.decompress(bytes, page))
+        };
+        match len {
+            Ok(PAGE_SIZE) => Ok(()),
+            _ => Err(code::EIO),
+        }
+    }
+
+    /// Frees what is stored in `slot` and returns how many bytes that were.
+    fn free(&self, slot: Slot) -> u64 {
+        let Ok(object) = self.object(slot) else {
+            return 0;
+        };
+        drop(ManuallyDrop::into_inner(object));
+        stored_bytes(slot)
+    }
+
+    fn object(&self, slot: Slot) -> Result<ManuallyDrop<Object<'_>>> {
+        let (offset, len) = slot::decode(slot);
+        self.pool.find(offset, len).ok_or(code::EIO)
+    }
+}
+
+/// Returns the bytes of the object in `slot`.
+fn stored_bytes(slot: Slot) -> u64 {
+    slot::decode(slot).1 as u64
+}
+
+/// What one batch may take of the memory reserves.
+///
+/// Swapout has to go on when no memory is free, or none ever will be. So
+/// objects smaller than a page may come from the reserves, which the swapper may
+/// use: of one batch at a time, and no more than that batch frees.
+struct Reserves<'a> {
+    store: &'a Store,
+    /// Pages of the pool when the batch began to use the reserves.
+    began: Option<u64>,
+}
+
+impl<'a> Reserves<'a> {
+    fn new(store: &'a Store) -> Self {
+        Self { store, began: None }
+    }
+
+    /// Allocates an object, from the reserves if need be.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if the batch has used up its share, or another one uses the
+    /// reserves; those of [`zsmalloc::Pool::malloc`].
+    fn malloc(&mut self, len: usize) -> Result<Object<'a>> {
+        let store = self.store;
+        let now = store.pool.total_pages();
+        let began = match self.began {
+            Some(began) => began,
+            None => {
+                if store.reserves_busy.cmpxchg(0, 1).is_err() {
+                    return Err(code::ENOMEM);
+                }
+                *self.began.insert(now)
+            }
+        };
+        if now.saturating_sub(began) >= RESERVE_PAGES {
+            return Err(code::ENOMEM);
+        }
+        store.pool.malloc(len, Effort::Reserves, zsmalloc::NO_NODE)
+    }
+}
+
+impl Drop for Reserves<'_> {
+    fn drop(&mut self) {
+        if self.began.is_some() {
+            self.store.reserves_busy.store_release(0);
+        }
+    }
+}
+
+/// What the driver knows of a region.
+pub(crate) struct Region {
+    store: Lease,
+    /// Bytes of the region's objects.
+    stored: Word,
+}
+
+impl Region {
+    /// Stores page `i` of a batch.
+    fn swapout_page(
+        &self,
+        batch: &Batch,
+        i: usize,
+        page: &mut Bytes,
+        packed: &mut Bytes,
+        reserves: &mut Reserves<'_>,
+    ) -> Answer {
+        if batch.copy_page(i, page).is_err() {
+            return Answer::Failed;
+        }
+        let answer = self.store.put(page, packed, reserves);
+        if let Answer::Stored(slot) = answer {
+            self.stored.count(stored_bytes(slot));
+        }
+        answer
+    }
+}
+
+/// The driver.
+pub(crate) struct Ram;
+
+impl Driver for Ram {
+    const NAME: &'static CStr = c"ram";
+
+    type Handle = Region;
+
+    fn attach(attach: &Attach<'_>) -> Result<Pin<KBox<Region>>> {
+        let algorithm = Algorithm::find(attach.algorithm).ok_or(code::EINVAL)?;
+        let region = Region {
+            store: Lease::take(algorithm)?,
+            stored: Word::new(0),
+        };
+        Ok(KBox::pin(region, GFP_KERNEL)?)
+    }
+
+    fn swapout(region: &Region, mut batch: Batch) {
+        let store = &region.store;
+        // Neither fails: the pool has as many for the swapper. If one did, the
+        // pages would stay in memory.
+        let Ok(windows) = store.windows.reserve(WINDOWS, User::Swapper) else {
+            return;
+        };
+        let (Ok(mut page), Ok(mut packed)) = (windows.take(), windows.take()) else {
+            return;
+        };
+        let mut reserves = Reserves::new(store);
+        for i in 0..batch.len() {
+            let answer = region.swapout_page(&batch, i, &mut page, &mut packed, &mut reserves);
+            batch.answer(i, answer);
+        }
+    }
+
+    fn swapin(region: &Region, _index: u64, slot: Slot, page: &mut Bytes) -> Result {
+        region.store.get(slot, page)
+    }
+
+    fn discard(region: &Region, slot: Slot) {
+        region.stored.sub(region.store.free(slot));
+    }
+
+    fn stored_bytes(region: &Region) -> u64 {
+        region.stored.load()
+    }
+}
+
+#[kunit_tests(swapvma_ram)]
+mod tests {
+    use super::*;
+
+    /// A page to store, where it is compressed, and where it is read back to.
+    struct Buffers {
+        page: KBox<Bytes>,
+        packed: KBox<Bytes>,
+        back: KBox<Bytes>,
+    }
+
+    fn zeroed() -> Result<KBox<Bytes>> {
+        KBox::init(pin_init::init_zeroed(), GFP_KERNEL)
+    }
+
+    fn buffers() -> Result<Buffers> {
+        Ok(Buffers {
+            page: zeroed()?,
+            packed: zeroed()?,
+            back: zeroed()?,
+        })
+    }
+
+    fn fill_text(page: &mut Bytes) {
+        let text = b"static int zero(struct page *page) { return page_is(page, 0); } ";
+        for (i, byte) in page.iter_mut().enumerate() {
+            *byte = text.get((i + i / 97) % text.len()).copied().unwrap_or(b'?');
+        }
+    }
+
+    fn fill_random(page: &mut Bytes) {
+        let mut state = 88_172_645_463_325_252u64;
+        for byte in page {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            *byte = (state >> 32) as u8;
+        }
+    }
+
+    /// Stores `b.page` and returns its slot.
+    fn put(store: &Store, b: &mut Buffers) -> Result<Slot> {
+        match store.put(&b.page, &mut b.packed, &mut Reserves::new(store)) {
+            Answer::Stored(slot) => Ok(slot),
+            _ => Err(ENOMEM),
+        }
+    }
+
+    /// Stores `b.page`, reads it back over rubbish, compares, and frees it.
+    /// Returns the bytes stored.
+    fn round_trip(store: &Store, b: &mut Buffers) -> Result<u64> {
+        let slot = put(store, b)?;
+        b.back.fill(0xa5);
+        store.get(slot, &mut b.back)?;
+        let equal = *b.page == *b.back;
+        let len = store.free(slot);
+        if equal {
+            Ok(len)
+        } else {
+            Err(EIO)
+        }
+    }
+
+    #[test]
+    fn every_algorithm_returns_what_it_got() -> Result {
+        for algorithm in Algorithm::ALL {
+            let store = Store::new(algorithm)?;
+            let mut b = buffers()?;
+            assert!(round_trip(&store, &mut b)? < 128);
+            fill_text(&mut b.page);
+            assert!(round_trip(&store, &mut b)? < 2048);
+            fill_random(&mut b.page);
+            assert!(round_trip(&store, &mut b)? == PAGE_SIZE as u64);
+            // Half and half: objects that lie across two pages.
+            if let Some(half) = b.page.get_mut(2048..) {
+                half.fill(0);
+            }
+            let mut slots = KVec::new();
+            for _ in 0..64 {
+                slots.push(put(&store, &mut b)?, GFP_KERNEL)?;
+            }
+            for slot in slots {
+                b.back.fill(0xa5);
+                store.get(slot, &mut b.back)?;
+                assert!(*b.page == *b.back);
+                assert!((2048..3000).contains(&store.free(slot)));
+            }
+            assert_eq!(store.pool.total_pages(), 0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn corrupted_objects_are_errors() -> Result {
+        for algorithm in Algorithm::ALL {
+            let store = Store::new(algorithm)?;
+            let mut b = buffers()?;
+            fill_text(&mut b.page);
+            let slot = put(&store, &mut b)?;
+            let (offset, len) = slot::decode(slot);
+
+            // Shorter than it was written.
+            let shorter = slot::encode(offset, len / 2).ok_or(EINVAL)?;
+            assert_eq!(store.get(shorter, &mut b.back), Err(EIO));
+
+            // Overwritten.
+            let rubbish = KVec::from_elem(0xffu8, len, GFP_KERNEL)?;
+            let mut object = store.object(slot)?;
+            object.write(&rubbish)?;
+            assert_eq!(store.get(slot, &mut b.back), Err(EIO));
+
+            // Of a page that is shorter, and of one that is longer.
+            for size in [PAGE_SIZE / 2, 2 * PAGE_SIZE] {
+                let plain = KVec::from_elem(7u8, size, GFP_KERNEL)?;
+                let mut packed = KVec::from_elem(0u8, PAGE_SIZE, GFP_KERNEL)?;
+                let len = store.codec.compress(&plain, &mut packed)?;
+                let packed = packed.get(..len).ok_or(EINVAL)?;
+                let mut other = store.pool.malloc(len, Effort::Spare, zsmalloc::NO_NODE)?;
+                other.write(packed)?;
+                let slot = slot::encode(other.offset(), len).ok_or(EINVAL)?;
+                assert_eq!(store.get(slot, &mut b.back), Err(EIO));
+            }
+            store.free(slot);
+            assert_eq!(store.pool.total_pages(), 0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn lengths_are_checked() -> Result {
+        let store = Store::new(Algorithm::Lz4)?;
+        let mut object = store.pool.malloc(100, Effort::Spare, zsmalloc::NO_NODE)?;
+        assert_eq!(object.write(&[0; 101]), Err(EINVAL));
+        assert_eq!(object.write(&[0; 99]), Err(EINVAL));
+        assert_eq!(object.copy_to(&mut [0; 99]), Err(EINVAL));
+        assert!(store
+            .pool
+            .malloc(0, Effort::Spare, zsmalloc::NO_NODE)
+            .is_err());
+        assert!(store
+            .pool
+            .malloc(PAGE_SIZE + 1, Effort::Spare, zsmalloc::NO_NODE)
+            .is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn one_batch_at_a_time_uses_the_reserves() -> Result {
+        let store = Store::new(Algorithm::Lz4)?;
+        let mut first = Reserves::new(&store);
+        let mut second = Reserves::new(&store);
+        let mut objects = KVec::new();
+        objects.push(first.malloc(2000)?, GFP_KERNEL)?;
+        assert!(second.malloc(2000).is_err());
+        // The first one ends at its share.
+        while let Ok(object) = first.malloc(2000) {
+            objects.push(object, GFP_KERNEL)?;
+        }
+        assert!(store.pool.total_pages() >= RESERVE_PAGES);
+        assert!(store.pool.total_pages() < RESERVE_PAGES + 8);
+        drop(first);
+        assert!(second.malloc(2000).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn slots_are_exact() {
+        for len in [1, 2, 4095, slot::LEN_MAX] {
+            for offset in [0, 8, 1 << 46, slot::OFFSET_END - 8] {
+                assert_eq!(
+                    slot::encode(offset, len).map(slot::decode),
+                    Some((offset, len))
+                );
+            }
+        }
+        assert!(slot::encode(8, 0).is_none());
+        assert!(slot::encode(8, slot::LEN_MAX + 1).is_none());
+        assert!(slot::encode(4, 1).is_none());
+        assert!(slot::encode(slot::OFFSET_END, 1).is_none());
+        assert!(slot::encode(!7, 1).is_none());
+    }
+
+    #[test]
+    fn algorithms_have_names() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::find(algorithm.name()), Some(algorithm));
+        }
+        assert_eq!(Algorithm::find(c""), Some(Algorithm::Lz4));
+        assert_eq!(Algorithm::find(c"lz"), None);
+        assert_eq!(Algorithm::find(c"LZ4"), None);
+    }
+
+    #[test]
+    fn regions_share_a_store_and_free_it() -> Result {
+        let algorithm = c"lzo";
+        let attach = || {
+            Ram::attach(&Attach {
+                pages: 1,
+                algorithm,
+            })
+        };
+        let a = attach()?;
+        let b = attach()?;
+        let store: *const Store = &*a.store;
+        assert!(core::ptr::eq(store, &*b.store));
+        drop(a);
+        assert_eq!(Ram::stored_bytes(&b), 0);
+        drop(b);
+        assert!(!stores::in_use(Algorithm::Lzo));
+        assert!(Ram::attach(&Attach {
+            pages: 1,
+            algorithm: c"none"
+        })
+        .is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Faults: how the pages of a region come into page tables.
+//!
+//! A fault returns a locked page, or maps it itself where that is cheaper. It
+//! waits for a driver or for the resident limit only after it gave up its lock,
+//! unless it may not retry, and never for a write: a page in a batch in flight
+//! is mapped again at once, and a store to it cancels its swapout.
+
+use crate::{
+    bindings as ours,
+    entry::{
+        Entry,
+        State,
+        Stored, //
+    },
+    error::{
+        code,
+        Result, //
+    },
+    folio::{
+        Folio,
+        Locked,
+        NewPage, //
+    },
+    fs,
+    lockdep,
+    punch,
+    read::{
+        Read,
+        Target, //
+    },
+    record,
+    region::{
+        Found,
+        OpenRegion,
+        Region, //
+    },
+    wait::Signals, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    sync::Arc, //
+};
+
+type Outcome = bindings::vm_fault_t;
+
+const LOCKED: Outcome = bindings::vm_fault_reason_VM_FAULT_LOCKED;
+const NOPAGE: Outcome = bindings::vm_fault_reason_VM_FAULT_NOPAGE;
+const RETRY: Outcome = bindings::vm_fault_reason_VM_FAULT_RETRY;
+const MAJOR: Outcome = bindings::vm_fault_reason_VM_FAULT_MAJOR;
+const OOM: Outcome = bindings::vm_fault_reason_VM_FAULT_OOM;
+const SIGBUS: Outcome = bindings::vm_fault_reason_VM_FAULT_SIGBUS;
+const HWPOISON: Outcome = bindings::vm_fault_reason_VM_FAULT_HWPOISON;
+
+/// A fault under way, and the mmap_lock or VMA lock that it holds.
+///
+/// # Invariants
+///
+/// Points at a valid `vm_fault` of a VMA of ours, whose lock is held.
+pub(crate) struct Vmf(NonNull<bindings::vm_fault>);
+
+impl Vmf {
+    /// Wraps a fault.
+    ///
+    /// # Safety
+    ///
+    /// The invariants hold, and nobody else uses `vmf` meanwhile.
+    pub(crate) unsafe fn from_raw(vmf: NonNull<bindings::vm_fault>) -> Self {
+        // INVARIANT: By the safety requirement.
+        Self(vmf)
+    }
+
+    fn raw(&self) -> &bindings::vm_fault {
+        // SAFETY: By the type invariant.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn file(&self) -> *mut bindings::file {
+        // SAFETY: By the type invariant the VMA is there.
+        unsafe { (*self.raw().__bindgen_anon_1.vma).vm_file }
+    }
+
+    fn region(&self) -> &Region {
+        // SAFETY: The VMA holds the region's file while its lock is held.
+        unsafe { fs::region_of(self.file()) }
+    }
+
+    fn open_region(&self) -> Option<OpenRegion> {
+        // SAFETY: As in `region`.
+        NonNull::new(self.file()).map(|file| unsafe { fs::open_region(file) })
+    }
+
+    fn index(&self) -> u64 {
+        self.raw().__bindgen_anon_1.pgoff as u64
+    }
+
+    fn has_flag(&self, flag: bindings::fault_flag) -> bool {
+        self.raw().flags & flag != 0
+    }
+
+    /// Whether the fault stores through a shared mapping.
+    fn dirties(&self) -> bool {
+        // SAFETY: By the type invariant.
+        self.has_flag(bindings::fault_flag_FAULT_FLAG_WRITE)
+            && unsafe { ours::swapvma_vmf_shared(self.0.as_ptr()) }
+    }
+
+    /// Whether the fault may give up its lock and come again.
+    fn may_retry(&self) -> bool {
+        self.has_flag(bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY)
+    }
+
+    /// Gives up the lock, runs `f`, and has the fault come again. Where the
+    /// fault wants no wait, it comes again at once.
+    fn retry(self, f: impl FnOnce(&OpenRegion)) -> Outcome {
+        if self.has_flag(bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT) {
+            return RETRY;
+        }
+        let Some(region) = self.open_region() else {
+            return SIGBUS;
+        };
+        // SAFETY: By the type invariant the lock is held; `self` ends here.
+        unsafe { ours::swapvma_vmf_release_lock(self.0.as_ptr()) };
+        f(&region);
+        RETRY
+    }
+
+    /// Maps a locked page at `index` of the VMA.
+    fn insert(&self, index: u64, page: &Locked, write: bool) -> Outcome {
+        // SAFETY: By the type invariant; the folio is valid.
+        unsafe {
+            let page = ours::swapvma_folio_page(page.as_ptr());
+            ours::swapvma_vmf_insert_at(self.0.as_ptr(), page, index as usize, write)
+        }
+    }
+
+    /// Returns a locked page from `->fault`.
+    fn hand_out(mut self, page: Locked) -> Outcome {
+        let folio = page.leave_locked().into_raw();
+        // SAFETY: The reference moves into the fault.
+        unsafe { self.0.as_mut().page = ours::swapvma_folio_page(folio.as_ptr()) };
+        LOCKED
+    }
+}
+
+/// What a look at the entry asks the fault to do.
+enum Step {
+    /// Map this page.
+    Map(Locked),
+    /// Look again.
+    Again,
+    /// End like this.
+    End(Outcome),
+    /// Wait for the resident limit.
+    Limit,
+    /// Wait for a folio lock.
+    Lock(Folio),
+    /// Read the page.
+    Read(Arc<Read>, Target),
+    /// Wait for a read under way.
+    Wait(Arc<Read>),
+}
+
+/// `->fault`. May sleep.
+pub(crate) fn fault(vmf: Vmf) -> Outcome {
+    let index = vmf.index();
+    loop {
+        if index >= vmf.region().pages() {
+            return SIGBUS;
+        }
+        let step = {
+            let Ok(entry) = vmf.region().table.fill(index) else {
+                return OOM;
+            };
+            look(&vmf, entry, index)
+        };
+        match step {
+            Step::Map(page) => return map(vmf, page, index),
+            Step::Again => {}
+            Step::End(outcome) => return outcome,
+            Step::Limit => return vmf.retry(wait_for_limit),
+            Step::Lock(folio) => {
+                return vmf.retry(|_| drop(folio.lock_killable()));
+            }
+            Step::Read(read, target) if vmf.may_retry() => {
+                return MAJOR
+                    | vmf.retry(|region| {
+                        // The retry meets the outcome in the entry.
+                        let _ = read.run_in(region, target);
+                    });
+            }
+            Step::Read(read, target) => {
+                let Some(region) = vmf.open_region() else {
+                    return SIGBUS;
+                };
+                if let Err(outcome) = settle(read.run_elsewhere(region, target)) {
+                    return outcome;
+                }
+            }
+            Step::Wait(read) if vmf.may_retry() => {
+                return vmf.retry(|region| {
+                    let _ = read.wait(region);
+                });
+            }
+            Step::Wait(read) => {
+                if let Err(outcome) = settle(read.wait(vmf.region())) {
+                    return outcome;
+                }
+            }
+        }
+    }
+}
+
+/// After a wait under the fault lock: a failed read is met in the entry, a
+/// killed task goes away.
+fn settle(result: Result) -> core::result::Result<(), Outcome> {
+    match result {
+        Err(error) if error == code::EINTR => Err(SIGBUS),
+        _ => Ok(()),
+    }
+}
+
+fn look(vmf: &Vmf, entry: &Entry, index: u64) -> Step {
+    let region = vmf.region();
+    match region.find(entry) {
+        Found::Page(folio) => match folio.try_lock() {
+            Ok(page) if region.owns(&page) => {
+                region.touch(entry);
+                Step::Map(page)
+            }
+            Ok(_) => Step::Again,
+            Err(folio) if vmf.may_retry() => Step::Lock(folio),
+            Err(folio) => {
+                drop(folio.lock());
+                Step::Again
+            }
+        },
+        Found::Empty => create(vmf, entry, index, State::Empty),
+        Found::Swapped(Stored::Fill(word)) => {
+            create(vmf, entry, index, State::Swapped(Stored::Fill(word)))
+        }
+        Found::Swapped(Stored::Slot(slot)) => {
+            if vmf.has_flag(bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT) {
+                return Step::End(RETRY);
+            }
+            if let Err(step) = reserve(vmf) {
+                return step;
+            }
+            let step = prepare(false).and_then(|target| {
+                Ok(Read::start(entry, index, slot)?.map(|read| Step::Read(read, target)))
+            });
+            finish(region, step)
+        }
+        Found::Reading(read) if read.has_failed() => {
+            read.reset(entry);
+            Step::End(SIGBUS)
+        }
+        Found::Reading(read) => Step::Wait(read),
+        Found::Poisoned => Step::End(HWPOISON),
+    }
+}
+
+/// Makes a page that no driver has to read.
+fn create(vmf: &Vmf, entry: &Entry, index: u64, was: State) -> Step {
+    if let Err(step) = reserve(vmf) {
+        return step;
+    }
+    let region = vmf.region();
+    let step = make(region, entry, index, was).map(|page| page.map(Step::Map));
+    finish(region, step)
+}
+
+/// Gives the reservation back unless the step uses it.
+fn finish(region: &Region, step: Result<Option<Step>>) -> Step {
+    match step {
+        Ok(Some(step)) => step,
+        Ok(None) => {
+            region.residency.release();
+            Step::Again
+        }
+        Err(_) => {
+            region.residency.release();
+            Step::End(OOM)
+        }
+    }
+}
+
+/// Allocates what a page that comes into memory needs.
+fn prepare(zero: bool) -> Result<Target> {
+    Ok(Target {
+        page: NewPage::new(zero)?,
+        record: record::alloc()?,
+    })
+}
+
+/// Puts a page of zeroes or of a fill word into the table, if the entry still
+/// is `was`. Residency was reserved.
+fn make(region: &Region, entry: &Entry, index: u64, was: State) -> Result<Option<Locked>> {
+    let fill = match was {
+        State::Swapped(Stored::Fill(word)) => Some(word),
+        _ => None,
+    };
+    let mut target = prepare(!matches!(fill, Some(word) if word != 0))?;
+    if let Some(word) = fill.filter(|&word| word != 0) {
+        target.page.fill(word);
+    }
+    let Ok(page) = region.install(entry, was, index, target.page, target.record, None) else {
+        return Ok(None);
+    };
+    if fill.is_some() {
+        // The word is not stored any more: what is in memory is all there is.
+        page.set_dirty();
+        region.counters.swapped.sub(1);
+        region.counters.swapins.count(1);
+    }
+    Ok(Some(page))
+}
+
+/// Reserves residency for one page, or says what to do first.
+fn reserve(vmf: &Vmf) -> core::result::Result<(), Step> {
+    let region = vmf.region();
+    if region.residency.try_reserve() {
+        if region.residency.excess(headroom(region)) != 0 && region.kicked.load() == 0 {
+            if let Some(region) = vmf.open_region() {
+                region.kick();
+            }
+        }
+        return Ok(());
+    }
+    if vmf.may_retry() && region.stalled.load() == 0 {
+        return Err(Step::Limit);
+    }
+    region.residency.force_reserve();
+    region.counters.over_limit.count(1);
+    if let Some(region) = vmf.open_region() {
+        region.kick();
+    }
+    Ok(())
+}
+
+/// Pages that the swapper keeps free below the limit.
+pub(crate) fn headroom(region: &Region) -> u64 {
+    const MOST: u64 = 2 * crate::limit::BATCH_PAGES as u64;
+    (region.residency.limit() / 4).min(MOST)
+}
+
+/// Waits until the region is below its limit, or cannot get there. No lock
+/// held.
+pub(crate) fn wait_for_limit(region: &OpenRegion) {
+    region.counters.limit_waits.count(1);
+    region.kick();
+    lockdep::wait_for_swapper();
+    // A killed task takes its retry and goes away.
+    let _ = region.wait.wait(Signals::Kill, || {
+        region.residency.excess(1) == 0 || region.stalled.load() != 0
+    });
+}
+
+/// Maps a page that is locked and in the table.
+fn map(vmf: Vmf, page: Locked, index: u64) -> Outcome {
+    let region = vmf.region();
+    let Some(entry) = region.table.find(index) else {
+        return SIGBUS;
+    };
+    if index >= region.pages() {
+        // Truncated since: a page that came too late goes again.
+        drop(page);
+        punch::remove(region, index..index + 1);
+        return SIGBUS;
+    }
+    if page.is_poisoned() {
+        // The swapper finds out whether a stored copy can stand in for it.
+        return HWPOISON;
+    }
+    if vmf.dirties() {
+        region.make_dirty(entry, &page);
+        return vmf.insert(index, &page, true);
+    }
+    vmf.hand_out(page)
+}
+
+/// `->page_mkwrite`: a page that is mapped read-only becomes writable. Returns
+/// it locked and dirty. May sleep; may not retry.
+pub(crate) fn page_mkwrite(vmf: Vmf) -> Outcome {
+    let index = vmf.index();
+    // SAFETY: The core passes the page, and holds a reference.
+    let folio = unsafe { ours::swapvma_page_folio(vmf.raw().page) };
+    let Some(folio) = NonNull::new(folio) else {
+        return SIGBUS;
+    };
+    // SAFETY: As above.
+    let page = unsafe { Folio::get(folio) }.lock();
+    let region = vmf.region();
+    if !region.owns(&page) || index >= region.pages() {
+        return NOPAGE;
+    }
+    let Some(entry) = region.table.find(index) else {
+        return NOPAGE;
+    };
+    if page.is_poisoned() {
+        return HWPOISON;
+    }
+    region.make_dirty(entry, &page);
+    region.touch(entry);
+    drop(page.leave_locked());
+    LOCKED
+}
+
+/// `->map_pages`: maps the resident neighbours of a read fault. Under RCU, does
+/// not sleep.
+pub(crate) fn map_pages(vmf: Vmf, first: u64, last: u64) -> Outcome {
+    // SAFETY: By the type invariant.
+    if !unsafe { ours::swapvma_vmf_has_table(vmf.0.as_ptr()) } {
+        return 0;
+    }
+    let region = vmf.region();
+    let end = last.saturating_add(1).min(region.pages());
+    let mut outcome = 0;
+    for index in first..end {
+        let Some(entry) = region.table.find(index) else {
+            continue;
+        };
+        if !matches!(entry.peek(), State::Resident(_)) {
+            continue;
+        }
+        let Found::Page(folio) = region.find(entry) else {
+            continue;
+        };
+        let Ok(page) = folio.try_lock() else {
+            continue;
+        };
+        if !region.owns(&page) || page.is_poisoned() || index >= region.pages() {
+            continue;
+        }
+        region.touch(entry);
+        let mapped = vmf.insert(index, &page, false);
+        if index == vmf.index() {
+            outcome = mapped;
+        }
+    }
+    outcome
+}
+
+/// Brings a page into memory and returns it locked; `None` if it is empty. No
+/// lock held but the inode's; may sleep. Returns whether a driver was asked.
+///
+/// # Errors
+///
+/// `EIO` for a page that cannot be read, `ENOMEM`, `EINTR`.
+pub(crate) fn populate(region: &OpenRegion, index: u64) -> Result<Option<(Locked, bool)>> {
+    let mut came_in = false;
+    loop {
+        let Some(entry) = region.table.find(index) else {
+            return Ok(None);
+        };
+        match region.find(entry) {
+            Found::Empty => return Ok(None),
+            Found::Poisoned => return Err(code::EIO),
+            Found::Page(folio) => {
+                let page = folio.lock_killable()?;
+                if region.owns(&page) {
+                    return Ok(Some((page, came_in)));
+                }
+            }
+            Found::Reading(read) if read.has_failed() => {
+                read.reset(entry);
+                return Err(code::EIO);
+            }
+            Found::Reading(read) => {
+                let waited = read.wait(region);
+                if waited == Err(code::EINTR) {
+                    return waited.map(|()| None);
+                }
+            }
+            Found::Swapped(stored) => {
+                while !region.residency.try_reserve() {
+                    if region.stalled.load() != 0 {
+                        region.residency.force_reserve();
+                        region.counters.over_limit.count(1);
+                        break;
+                    }
+                    wait_for_limit(region);
+                    if kernel::current!().signal_pending() {
+                        return Err(code::EINTR);
+                    }
+                }
+                came_in = read_in(region, entry, index, stored)?;
+            }
+        }
+    }
+}
+
+/// Reads a page for [`populate`]. Residency was reserved.
+fn read_in(region: &OpenRegion, entry: &Entry, index: u64, stored: Stored) -> Result<bool> {
+    let slot = match stored {
+        Stored::Slot(slot) => slot,
+        Stored::Fill(_) => {
+            let made = make(region, entry, index, State::Swapped(stored))
+                .inspect_err(|_| region.residency.release())?;
+            if made.is_none() {
+                region.residency.release();
+            }
+            return Ok(made.is_some());
+        }
+    };
+    let started = prepare(false)
+        .and_then(|target| Ok(Read::start(entry, index, slot)?.map(|read| (read, target))))
+        .inspect_err(|_| region.residency.release())?;
+    match started {
+        None => {
+            region.residency.release();
+            Ok(false)
+        }
+        Some((read, target)) => {
+            read.run_in(region, target)
+                .inspect_err(|_| read.reset(entry))
+                .map_err(|_| code::EIO)?;
+            Ok(true)
+        }
+    }
+}

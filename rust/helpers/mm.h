@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _SWAPVMA_HELPERS_MM_H
+#define _SWAPVMA_HELPERS_MM_H
+
+#include <linux/mm.h>
+
+/* Flags that are built with BIT(), which bindgen does not see through. */
+#define SWAPVMA_SHRINKER_FLAGS	4U
+
+struct folio *swapvma_folio_alloc(bool zero);
+void swapvma_folio_attach(struct folio *folio, struct address_space *mapping,
+			  pgoff_t index);
+void swapvma_folio_detach(struct folio *folio);
+bool swapvma_folio_attached(const struct folio *folio,
+			    const struct address_space *mapping);
+void *swapvma_folio_address(struct folio *folio);
+struct folio *swapvma_page_folio(struct page *page);
+struct page *swapvma_folio_page(struct folio *folio);
+int swapvma_folio_nid(const struct folio *folio);
+void swapvma_folio_get(struct folio *folio);
+void swapvma_folio_put(struct folio *folio);
+bool swapvma_folio_trylock(struct folio *folio);
+void swapvma_folio_lock(struct folio *folio);
+int swapvma_folio_lock_killable(struct folio *folio);
+bool swapvma_folio_ref_freeze(struct folio *folio, int count);
+void swapvma_folio_ref_unfreeze(struct folio *folio, int count);
+bool swapvma_folio_test_dirty(const struct folio *folio);
+void swapvma_folio_set_dirty(struct folio *folio);
+void swapvma_folio_clear_dirty(struct folio *folio);
+bool swapvma_folio_mapped(const struct folio *folio);
+bool swapvma_folio_unevictable(struct folio *folio);
+bool swapvma_folio_hwpoison(const struct folio *folio);
+int swapvma_folio_copy(void *to, struct folio *folio);
+void swapvma_folio_zero(struct folio *folio, size_t from, size_t to);
+void swapvma_write_protect(struct address_space *mapping, pgoff_t index,
+			   struct folio *folio);
+
+bool swapvma_vmf_has_table(const struct vm_fault *vmf);
+bool swapvma_vmf_shared(const struct vm_fault *vmf);
+void swapvma_vmf_release_lock(struct vm_fault *vmf);
+vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
+				 pgoff_t index, bool write);
+u64 swapvma_vma_pages(const struct vm_area_struct *vma);
+
+unsigned int swapvma_noreclaim_save(void);
+void swapvma_noreclaim_restore(unsigned int flags);
+int swapvma_nr_nodes(void);
+
+#endif

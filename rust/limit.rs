@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Resident limit: how many pages of a region may be in memory.
+//!
+//! Residency is reserved before a page is allocated, so that concurrent faults
+//! never overshoot. A reservation is given back when the page leaves memory.
+//!
+//! This file is pure logic: the same source runs on the host.
+
+use crate::atomic::Word;
+
+/// Pages of the largest batch, and the smallest limit.
+pub(crate) const BATCH_PAGES: usize = 64;
+
+/// No limit.
+pub(crate) const NONE: u64 = u64::MAX;
+
+/// Counts resident pages against a limit.
+pub(crate) struct Residency {
+    limit: Word,
+    resident: Word,
+    peak: Word,
+}
+
+impl Residency {
+    /// Nothing resident, at most `limit` pages.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self {
+            limit: Word::new(limit),
+            resident: Word::new(0),
+            peak: Word::new(0),
+        }
+    }
+
+    /// Returns the limit in pages.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit.load()
+    }
+
+    /// Changes the limit. Pages over it stay until somebody pages them out.
+    pub(crate) fn set_limit(&self, pages: u64) {
+        self.limit.store_release(pages);
+    }
+
+    /// Returns the pages in memory or reserved.
+    pub(crate) fn resident(&self) -> u64 {
+        self.resident.load()
+    }
+
+    /// Returns the highest number of resident pages.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.load()
+    }
+
+    /// Reserves one page; `false` at the limit. Any context.
+    #[inline]
+    pub(crate) fn try_reserve(&self) -> bool {
+        let mut resident = self.resident.load();
+        loop {
+            if resident >= self.limit.load() {
+                return false;
+            }
+            match self.resident.cmpxchg(resident, resident + 1) {
+                Ok(_) => {
+                    self.note(resident + 1);
+                    return true;
+                }
+                Err(now) => resident = now,
+            }
+        }
+    }
+
+    /// Reserves one page whatever the limit says, for a fault that cannot wait.
+    pub(crate) fn force_reserve(&self) {
+        self.note(self.resident.add(1) + 1);
+    }
+
+    /// Gives one page back.
+    #[inline]
+    pub(crate) fn release(&self) {
+        self.resident.sub(1);
+    }
+
+    /// Pages that have to leave so that `headroom` pages fit under the limit.
+    pub(crate) fn excess(&self, headroom: u64) -> u64 {
+        let target = self.limit.load().saturating_sub(headroom);
+        self.resident.load().saturating_sub(target)
+    }
+
+    fn note(&self, resident: u64) {
+        let mut peak = self.peak.load();
+        while peak < resident {
+            match self.peak.cmpxchg(peak, resident) {
+                Ok(_) => return,
+                Err(now) => peak = now,
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Punch and truncate: pages that go away for good.
+//!
+//! Neither waits for a driver. A page that is being written loses its entry, so
+//! that the answer finds nothing to apply; a page that is being read likewise,
+//! and the late read discards its slot itself.
+
+use crate::{
+    entry::{
+        Entry,
+        State,
+        Stored, //
+    },
+    error::{
+        code,
+        Result, //
+    },
+    fault,
+    range::{
+        pages_of,
+        PAGE_BYTES, //
+    },
+    region::{
+        Found,
+        OpenRegion,
+        Region, //
+    },
+    table::MAX_PAGES, //
+};
+use core::ops::Range;
+
+/// Removes the pages of a range from memory, from page tables and from the
+/// driver. May sleep, for folio locks only.
+pub(crate) fn remove(region: &Region, pages: Range<u64>) {
+    let mut index = pages.start;
+    while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
+        if let Some(entry) = region.table.find(at) {
+            while !remove_one(region, entry, at) {}
+        }
+        index = at + 1;
+    }
+    region.wait.wake_all();
+}
+
+/// Removes one page. Returns whether its entry was empty at one time.
+fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
+    if entry.peek() == State::Empty {
+        return true;
+    }
+    match region.find(entry) {
+        Found::Empty => true,
+        Found::Page(folio) => {
+            let page = folio.lock();
+            if !region.owns(&page) {
+                return false;
+            }
+            if page.is_mapped() {
+                region.mapping().unmap(index, 1, false);
+            }
+            let slot = region.remove(entry, &page, State::Empty);
+            drop(page);
+            if let Some(slot) = slot {
+                region.attached.discard(slot);
+            }
+            true
+        }
+        Found::Swapped(stored) => {
+            if !clear(entry, State::Swapped(stored)) {
+                return false;
+            }
+            region.counters.swapped.sub(1);
+            if let Stored::Slot(slot) = stored {
+                region.attached.discard(slot);
+            }
+            true
+        }
+        Found::Reading(read) => {
+            let punched = read.punch(entry);
+            if punched.is_some() {
+                region.counters.swapped.sub(1);
+            }
+            if let Some(Some(slot)) = punched {
+                region.attached.discard(slot);
+            }
+            punched.is_some()
+        }
+        Found::Poisoned => clear(entry, State::Poisoned),
+    }
+}
+
+/// Empties an entry if it still is `was`.
+fn clear(entry: &Entry, was: State) -> bool {
+    let mut entry = entry.lock();
+    if entry.get() != was {
+        return false;
+    }
+    entry.set(State::Empty);
+    true
+}
+
+/// Changes the size. Under the inode lock.
+///
+/// # Errors
+///
+/// `EFBIG` for more than a table can address; `EIO` if the page that the new
+/// size cuts cannot be read: the size is then as before.
+pub(crate) fn truncate(region: &Region, bytes: u64) -> Result {
+    if pages_of(bytes) > MAX_PAGES {
+        return Err(code::EFBIG);
+    }
+    let old = region.size();
+    if bytes >= old {
+        region.file.set_size(bytes);
+        return Ok(());
+    }
+    let cut = bytes % PAGE_BYTES;
+    if cut != 0 {
+        let file = region.file.open().ok_or(code::EINVAL)?;
+        let region = file.open_region();
+        zero(&region, bytes / PAGE_BYTES, cut..PAGE_BYTES)?;
+    }
+    let first = pages_of(bytes);
+    region.file.set_size(bytes);
+    // Private copies go as well: they were of the file.
+    region.mapping().unmap(first, 0, true);
+    remove(region, first..u64::MAX);
+    region.mapping().unmap(first, 0, true);
+    Ok(())
+}
+
+/// Punches a hole: whole pages go, the bytes of others become zero. Takes the
+/// inode lock; private copies stay.
+///
+/// # Errors
+///
+/// `EIO` if a page of which a part stays cannot be read.
+pub(crate) fn hole(region: &OpenRegion, offset: u64, length: u64) -> Result {
+    let end = offset.saturating_add(length);
+    region.file.locked(|| {
+        let end = end.min(pages_of(region.size()) * PAGE_BYTES);
+        if offset >= end {
+            return Ok(());
+        }
+        let first = pages_of(offset);
+        let last = end / PAGE_BYTES;
+        if first > last {
+            return zero(region, last, offset % PAGE_BYTES..end % PAGE_BYTES);
+        }
+        if offset % PAGE_BYTES != 0 {
+            zero(region, first - 1, offset % PAGE_BYTES..PAGE_BYTES)?;
+        }
+        if end % PAGE_BYTES != 0 {
+            zero(region, last, 0..end % PAGE_BYTES)?;
+        }
+        if first < last {
+            region.mapping().unmap(first, last - first, false);
+            remove(region, first..last);
+        }
+        Ok(())
+    })
+}
+
+/// Zeroes some bytes of a page, which is brought into memory unless it is empty.
+fn zero(region: &OpenRegion, index: u64, bytes: Range<u64>) -> Result {
+    let Some((page, _)) = fault::populate(region, index)? else {
+        return Ok(());
+    };
+    page.zero(bytes.start as usize, bytes.end as usize);
+    if let Some(entry) = region.table.find(index) {
+        region.make_dirty(entry, &page);
+    }
+    Ok(())
+}

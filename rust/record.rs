@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records: the reverse map from a resident page to its place in a region.
+//!
+//! A record says which page an entry stands for, links it into the region's
+//! LRU lists and keeps the slot of a stored copy while the page is clean. It
+//! changes only under the entry bit of its entry.
+//!
+//! Records come from whole pages with a bitmap, below the slab: the reverse
+//! mapping of KOS was allocated from the slab under the lock that the slab
+//! needed in turn. They are taken before any lock, and given back after.
+
+use crate::{
+    atomic::Word,
+    bitmap::{
+        Bitmap,
+        CAPACITY, //
+    },
+    entry::{
+        Address,
+        Locked,
+        Slot,
+        State, //
+    },
+    error::{
+        code,
+        Result, //
+    },
+    folio::{
+        Folio,
+        PAGE_SIZE, //
+    },
+};
+use core::{
+    mem::offset_of,
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    types::Opaque, //
+};
+
+const NO_SLOT: u64 = u64::MAX;
+const INDEX_BITS: u32 = 37;
+const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+const AGED: u64 = 1 << INDEX_BITS;
+const SEQ_SHIFT: u32 = INDEX_BITS + 1;
+const SEQ_MASK: u64 = u64::MAX >> SEQ_SHIFT;
+
+/// The record of one resident page: 48 bytes.
+#[repr(C, align(16))]
+pub(crate) struct Record {
+    lru: Opaque<bindings::list_head>,
+    folio: NonNull<bindings::folio>,
+    slot: Word,
+    /// Index of the page, whether it was aged, sequence of the batch that
+    /// writes it.
+    meta: Word,
+}
+
+const _: () = assert!(size_of::<Record>() == 48);
+
+impl Record {
+    /// Returns the record that a locked entry stands for.
+    pub(crate) fn of<'a>(entry: &'a Locked<'_>) -> Option<&'a Record> {
+        match entry.get() {
+            State::Resident(address) | State::Writing(address) => {
+                // SAFETY: `Unused::install` alone makes such entries; the
+                // record is not freed before `take` changed the entry, which
+                // the entry bit excludes.
+                Some(unsafe { &*(address.get() as *const Record) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the record that a link of an LRU list belongs to.
+    ///
+    /// # Safety
+    ///
+    /// `item` is the link of a record that stays on its list for `'a`.
+    pub(crate) unsafe fn from_lru<'a>(item: *mut bindings::list_head) -> &'a Record {
+        // SAFETY: By the safety requirement.
+        let record = unsafe { item.byte_sub(offset_of!(Record, lru)) };
+        // SAFETY: By the safety requirement.
+        unsafe { &*record.cast::<Record>() }
+    }
+
+    /// Returns the link for the LRU list.
+    pub(crate) fn lru(&self) -> *mut bindings::list_head {
+        self.lru.get()
+    }
+
+    /// Returns a reference to the page. Under the entry bit.
+    pub(crate) fn folio(&self) -> Folio {
+        // SAFETY: The table holds a reference for as long as the record exists.
+        unsafe { Folio::get(self.folio) }
+    }
+
+    /// Returns the index of the page in its region.
+    pub(crate) fn index(&self) -> u64 {
+        self.meta.load() & INDEX_MASK
+    }
+
+    /// Returns the slot of the copy that the driver still has. It is valid
+    /// while the page is clean and stale once it is dirty.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        Slot::new(self.slot.load())
+    }
+
+    /// Changes the slot. Under the entry bit.
+    pub(crate) fn set_slot(&self, slot: Option<Slot>) {
+        self.slot.store_release(slot.map_or(NO_SLOT, Slot::get));
+    }
+
+    /// Whether the clock unmapped the page and nobody touched it since.
+    pub(crate) fn is_aged(&self) -> bool {
+        self.meta.load() & AGED != 0
+    }
+
+    /// Marks the page as unmapped by the clock, or as touched. Under the entry
+    /// bit.
+    pub(crate) fn set_aged(&self, aged: bool) {
+        let meta = self.meta.load();
+        let new = if aged { meta | AGED } else { meta & !AGED };
+        if new != meta {
+            self.meta.store_release(new);
+        }
+    }
+
+    /// Whether the batch `seq` is the one that writes the page.
+    pub(crate) fn is_written_by(&self, seq: u64) -> bool {
+        self.meta.load() >> SEQ_SHIFT == seq & SEQ_MASK
+    }
+
+    /// Notes which batch writes the page. Under the entry bit.
+    pub(crate) fn set_written_by(&self, seq: u64) {
+        let meta = self.meta.load() & (INDEX_MASK | AGED);
+        self.meta.store_release(meta | (seq & SEQ_MASK) << SEQ_SHIFT);
+    }
+}
+
+/// A record that no entry stands for.
+///
+/// # Invariants
+///
+/// Points at a record of the pool whose bit is taken; its other fields are
+/// unused.
+pub(crate) struct Unused(NonNull<Record>, Address);
+
+// SAFETY: A record may be passed between tasks.
+unsafe impl Send for Unused {}
+
+impl Unused {
+    /// Makes `entry` resident: entry and record change in one critical section.
+    /// The table's reference to the page moves into the record.
+    pub(crate) fn install<'a>(
+        self,
+        entry: &'a mut Locked<'_>,
+        folio: Folio,
+        index: u64,
+        slot: Option<Slot>,
+    ) -> &'a Record {
+        let address = self.1;
+        // SAFETY: By the type invariant the record is this caller's alone.
+        unsafe {
+            self.0.write(Record {
+                lru: Opaque::uninit(),
+                folio: folio.into_raw(),
+                slot: Word::new(slot.map_or(NO_SLOT, Slot::get)),
+                meta: Word::new(index & INDEX_MASK),
+            })
+        };
+        // SAFETY: As above.
+        let record = unsafe { self.0.as_ref() };
+        // SAFETY: The link is not on a list; an empty one points at itself.
+        unsafe { bindings::INIT_LIST_HEAD(record.lru()) };
+        core::mem::forget(self);
+        entry.set(State::Resident(address));
+        record
+    }
+}
+
+/// Takes the record away from a locked entry, which gets the state `then`.
+/// Returns the record and the table's reference to the page. The caller has
+/// taken the record off its LRU list.
+pub(crate) fn take(entry: &mut Locked<'_>, then: State) -> Option<(Unused, Folio)> {
+    let (State::Resident(address) | State::Writing(address)) = entry.get() else {
+        return None;
+    };
+    let record = Record::of(entry)?;
+    let folio = record.folio;
+    let record = NonNull::from(record);
+    entry.set(then);
+    // SAFETY: The reference was the table's; the record is gone from it.
+    let folio = unsafe { Folio::from_raw(folio) };
+    // INVARIANT: No entry stands for the record any more, and its bit is taken.
+    Some((Unused(record, address), folio))
+}
+
+impl Drop for Unused {
+    fn drop(&mut self) {
+        free(self.0);
+    }
+}
+
+/// A page of records.
+#[repr(C, align(16))]
+struct Chunk {
+    bitmap: Bitmap,
+    next: *mut Chunk,
+    prev: *mut Chunk,
+    _pad: [u64; 4],
+    records: [Opaque<Record>; CAPACITY],
+}
+
+const _: () = assert!(size_of::<Chunk>() == PAGE_SIZE);
+
+/// The chunks that have a free record, in a ring of raw pointers.
+struct Partial {
+    first: *mut Chunk,
+    /// Chunks in all.
+    chunks: u64,
+}
+
+// SAFETY: Chunks belong to the pool, which locks them.
+unsafe impl Send for Partial {}
+
+kernel::sync::global_lock! {
+    // Lockdep prints the name.
+    #[allow(non_upper_case_globals)]
+    // SAFETY: `init` initialises it before anything else runs.
+    unsafe(uninit) static swapvma_records: SpinLock<Partial> = Partial {
+        first: core::ptr::null_mut(),
+        chunks: 0,
+    };
+}
+
+static IN_USE: Word = Word::new(0);
+
+/// Initialises the pool.
+///
+/// # Safety
+///
+/// Called once, at module load, before anything else of this file.
+pub(crate) unsafe fn init() {
+    // SAFETY: By the safety requirement.
+    unsafe { swapvma_records.init() };
+}
+
+/// Takes a record. May sleep and allocate: before any lock.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn alloc() -> Result<Unused> {
+    loop {
+        if let Some(record) = try_alloc() {
+            IN_USE.count(1);
+            // INVARIANT: The bit was just taken.
+            let address = Address::new(record.as_ptr() as u64).ok_or(code::EINVAL)?;
+            return Ok(Unused(record, address));
+        }
+        grow()?;
+    }
+}
+
+/// Returns the records in use and the pages that hold records.
+pub(crate) fn usage() -> (u64, u64) {
+    (IN_USE.load(), swapvma_records.lock().chunks)
+}
+
+fn try_alloc() -> Option<NonNull<Record>> {
+    let mut partial = swapvma_records.lock();
+    // SAFETY: Chunks on the ring are valid, and the lock is held.
+    let chunk = unsafe { partial.first.as_mut() }?;
+    let i = chunk.bitmap.take()?;
+    if chunk.bitmap.is_full() {
+        partial.unlink(chunk);
+    }
+    let record = chunk.records.get(i)?;
+    NonNull::new(record.get())
+}
+
+fn grow() -> Result {
+    // SAFETY: No precondition.
+    let page = unsafe { bindings::get_free_pages_noprof(bindings::GFP_KERNEL, 0) };
+    let chunk = page as *mut Chunk;
+    if chunk.is_null() {
+        return Err(code::ENOMEM);
+    }
+    // SAFETY: The page is this caller's.
+    unsafe { (&raw mut (*chunk).bitmap).write(Bitmap::new()) };
+    let mut partial = swapvma_records.lock();
+    partial.chunks += 1;
+    // SAFETY: The chunk's bitmap is initialised; `link` writes the links.
+    partial.link(unsafe { &mut *chunk });
+    Ok(())
+}
+
+fn free(record: NonNull<Record>) {
+    let chunk = (record.as_ptr() as usize & !(PAGE_SIZE - 1)) as *mut Chunk;
+    IN_USE.sub(1);
+    let mut partial = swapvma_records.lock();
+    // SAFETY: The record lies in a chunk of the pool, whose lock is held.
+    let chunk = unsafe { &mut *chunk };
+    let i = (record.as_ptr() as usize - chunk.records.as_ptr() as usize) / size_of::<Record>();
+    let was_full = chunk.bitmap.is_full();
+    if !chunk.bitmap.give(i) {
+        kernel::pr_err_once!("record {} given back twice\n", i);
+        return;
+    }
+    if was_full {
+        partial.link(chunk);
+    }
+    if chunk.bitmap.is_empty() {
+        partial.unlink(chunk);
+        partial.chunks -= 1;
+        let page = core::ptr::from_mut(chunk) as usize;
+        drop(partial);
+        // SAFETY: No record of the chunk is in use, and no list has it.
+        unsafe { bindings::free_pages(page, 0) };
+    }
+}
+
+impl Partial {
+    fn link(&mut self, chunk: &mut Chunk) {
+        chunk.prev = core::ptr::null_mut();
+        chunk.next = self.first;
+        // SAFETY: The ring's chunks are valid while its lock is held.
+        if let Some(next) = unsafe { self.first.as_mut() } {
+            next.prev = chunk;
+        }
+        self.first = chunk;
+    }
+
+    fn unlink(&mut self, chunk: &mut Chunk) {
+        // SAFETY: As in `link`.
+        match unsafe { chunk.prev.as_mut() } {
+            Some(prev) => prev.next = chunk.next,
+            None => self.first = chunk.next,
+        }
+        // SAFETY: As in `link`.
+        if let Some(next) = unsafe { chunk.next.as_mut() } {
+            next.prev = chunk.prev;
+        }
+    }
+}

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Region: the memory object, shared by any number of mappings and processes.
+//!
+//! A region lives as long as its file is open; whoever works on it without
+//! being called through the file or a mapping holds an [`OpenRegion`]. Its pages
+//! change state here and nowhere else, each transition in one critical section:
+//! entry and record under the entry bit, page under the folio lock. The order is
+//! folio lock, entry bit, lock of the LRU list.
+
+use crate::{
+    atomic::Word,
+    driver::Attached,
+    entry::{
+        Address,
+        Entry,
+        Locked as LockedEntry,
+        Slot,
+        State,
+        Stored, //
+    },
+    error::Result,
+    folio::{
+        Folio,
+        Frozen,
+        Locked,
+        Mapping,
+        NewPage, //
+    },
+    fs::{
+        OpenFile,
+        RegionFile, //
+    },
+    inflight::{
+        InFlight,
+        Ticket, //
+    },
+    limit::Residency,
+    list_lru::ListLru,
+    lockdep,
+    range::pages_of,
+    read::Read,
+    record::{
+        self,
+        Record, //
+    },
+    stats::Counters,
+    swapper::Work,
+    table::Table,
+    wait::{
+        Signals,
+        WaitQueue, //
+    }, //
+};
+use core::ops::Range;
+use kernel::{
+    list::{
+        impl_list_arc_safe,
+        impl_list_item,
+        AtomicTracker,
+        List,
+        ListArc,
+        ListLinks,
+        TryNewListArc, //
+    },
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex,
+        SpinLock, //
+    },
+};
+
+/// The memory object.
+#[pin_data]
+pub(crate) struct Region {
+    /// Names the region in debugfs.
+    pub(crate) id: u64,
+    /// The driver, and its handle for this region.
+    pub(crate) attached: Attached,
+    /// Where each page is.
+    pub(crate) table: Table,
+    /// The resident limit.
+    pub(crate) residency: Residency,
+    /// What happened.
+    pub(crate) counters: Counters,
+    /// Mappings, and tasks that wait for one of them to go away.
+    pub(crate) mappings: Word,
+    /// The region's inode and its file, while it is open.
+    pub(crate) file: RegionFile,
+    /// Records of the resident pages.
+    #[pin]
+    pub(crate) lru: ListLru,
+    /// The swapper was asked to bring the region below its limit.
+    pub(crate) kicked: Word,
+    /// A scan of all pages freed none: faults go over the limit.
+    pub(crate) stalled: Word,
+    #[pin]
+    inflight: SpinLock<InFlight>,
+    /// Batches in flight: what `close` looks at first.
+    in_swapout: Word,
+    /// What the swapper is asked to do.
+    #[pin]
+    pub(crate) work: SpinLock<Work>,
+    /// One request from user space at a time.
+    #[pin]
+    pub(crate) request: Mutex<()>,
+    /// Tasks that wait for the limit, a read, a batch or a request.
+    #[pin]
+    pub(crate) wait: WaitQueue,
+    #[pin]
+    links: ListLinks<0>,
+    #[pin]
+    queue_links: ListLinks<1>,
+    #[pin]
+    tracker: AtomicTracker<1>,
+}
+
+impl_list_arc_safe! {
+    impl ListArcSafe<0> for Region { untracked; }
+    impl ListArcSafe<1> for Region { tracked_by tracker: AtomicTracker<1>; }
+}
+impl_list_item! {
+    impl ListItem<0> for Region { using ListLinks { self.links }; }
+    impl ListItem<1> for Region { using ListLinks { self.queue_links }; }
+}
+
+kernel::sync::global_lock! {
+    // Lockdep prints the name.
+    #[allow(non_upper_case_globals)]
+    // SAFETY: `init` initialises it before anything else runs.
+    unsafe(uninit) static swapvma_regions: SpinLock<Regions> = Regions {
+        list: List::new(),
+        count: 0,
+        next_id: 1,
+    };
+}
+
+struct Regions {
+    list: List<Region, 0>,
+    count: u64,
+    next_id: u64,
+}
+
+/// Initialises the list of regions.
+///
+/// # Safety
+///
+/// Called once, at module load, before anything else of this file.
+pub(crate) unsafe fn init() {
+    // SAFETY: By the safety requirement.
+    unsafe { swapvma_regions.init() };
+}
+
+/// Returns the number of regions. Any context but hard interrupt.
+pub(crate) fn count() -> u64 {
+    swapvma_regions.lock().count
+}
+
+/// Returns the next region in turn, so that calling it [`count`] times visits
+/// each region that is there all the time. Does not sleep.
+pub(crate) fn next() -> Option<OpenRegion> {
+    let mut regions = swapvma_regions.lock();
+    for _ in 0..regions.count {
+        let item = regions.list.pop_front()?;
+        // The file is taken before the region: should it be closing, then the
+        // list, which is still locked, does not hold the last reference.
+        let open = item
+            .file
+            .open()
+            .map(|file| OpenRegion::new(item.clone_arc(), file));
+        regions.list.push_back(item);
+        if open.is_some() {
+            return open;
+        }
+    }
+    None
+}
+
+/// A region that stays open.
+#[derive(Clone)]
+pub(crate) struct OpenRegion {
+    // Dropped first: the last reference to a region goes with its file.
+    region: Arc<Region>,
+    _file: OpenFile,
+}
+
+impl OpenRegion {
+    /// Joins a region and a reference to its file.
+    pub(crate) fn new(region: Arc<Region>, file: OpenFile) -> Self {
+        Self {
+            region,
+            _file: file,
+        }
+    }
+}
+
+impl core::ops::Deref for OpenRegion {
+    type Target = Arc<Region>;
+
+    fn deref(&self) -> &Arc<Region> {
+        &self.region
+    }
+}
+
+/// Where a page is, with references to what the entry refers to.
+pub(crate) enum Found {
+    /// Nowhere: it reads as zeroes.
+    Empty,
+    /// In memory.
+    Page(Folio),
+    /// With the driver, or a fill word.
+    Swapped(Stored),
+    /// Being read.
+    Reading(Arc<Read>),
+    /// Lost to a memory error.
+    Poisoned,
+}
+
+impl Region {
+    /// Creates a region around a new file. May sleep and allocate.
+    pub(crate) fn new(attached: Attached, file: RegionFile, limit: u64) -> Result<Arc<Region>> {
+        let id = {
+            let mut regions = swapvma_regions.lock();
+            let id = regions.next_id;
+            regions.next_id += 1;
+            id
+        };
+        let region = ListArc::<Region, 0>::pin_init(
+            try_pin_init!(Region {
+                id,
+                attached,
+                table: Table::new(),
+                residency: Residency::new(limit),
+                counters: Counters::new(),
+                mappings: Word::new(0),
+                file,
+                lru <- ListLru::new(),
+                inflight <- kernel::new_spinlock!(InFlight::new(), "swapvma_inflight"),
+                kicked: Word::new(0),
+                stalled: Word::new(0),
+                in_swapout: Word::new(0),
+                work <- kernel::new_spinlock!(Work::new(), "swapvma_work"),
+                request <- kernel::new_mutex!((), "swapvma_request"),
+                wait <- WaitQueue::new(c"swapvma_region_wait", kernel::static_lock_class!()),
+                links <- ListLinks::new(),
+                queue_links <- ListLinks::new(),
+                tracker <- AtomicTracker::new(),
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        let arc = region.clone_arc();
+        let mut regions = swapvma_regions.lock();
+        regions.list.push_back(region);
+        regions.count += 1;
+        Ok(arc)
+    }
+
+    /// Takes the region off every list: its file is being released. Its pages
+    /// are gone already.
+    pub(crate) fn forget(&self) {
+        let listed = {
+            let mut regions = swapvma_regions.lock();
+            regions.count -= 1;
+            // SAFETY: Regions are on no other list with these links.
+            unsafe { regions.list.remove(self) }
+        };
+        drop(listed);
+        // SAFETY: Regions are queued with their own driver only.
+        let queued = unsafe { self.attached.driver().queue.lock().remove(self) };
+        drop(queued);
+    }
+
+    /// Returns the size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    /// Returns the size in pages, rounded up.
+    pub(crate) fn pages(&self) -> u64 {
+        pages_of(self.size())
+    }
+
+    /// Returns what page tables find the region's pages through.
+    pub(crate) fn mapping(&self) -> Mapping {
+        self.file.mapping()
+    }
+
+    /// Returns the bytes that the driver stores for the region.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.attached.stored_bytes()
+    }
+
+    /// Returns the number of batches in flight.
+    pub(crate) fn in_swapout(&self) -> u64 {
+        self.in_swapout.load()
+    }
+
+    /// Looks a page up.
+    pub(crate) fn find(&self, entry: &Entry) -> Found {
+        let entry = entry.lock();
+        match entry.get() {
+            State::Empty => Found::Empty,
+            State::Swapped(stored) => Found::Swapped(stored),
+            State::Reading(read) => Found::Reading(Read::get(&entry, read)),
+            State::Poisoned => Found::Poisoned,
+            State::Resident(_) | State::Writing(_) => {
+                Record::of(&entry).map_or(Found::Empty, |record| Found::Page(record.folio()))
+            }
+        }
+    }
+
+    /// Whether a locked page is still in the region's table.
+    pub(crate) fn owns(&self, page: &Locked) -> bool {
+        page.is_attached(self.mapping())
+    }
+
+    /// Puts a new page into the table if its entry is still `expected`. The
+    /// page comes back locked; residency was reserved. Does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// Page and record, if the entry changed.
+    pub(crate) fn install(
+        &self,
+        entry: &Entry,
+        expected: State,
+        index: u64,
+        page: NewPage,
+        record: record::Unused,
+        slot: Option<Slot>,
+    ) -> core::result::Result<Locked, (NewPage, record::Unused)> {
+        let mut entry = entry.lock();
+        if entry.get() != expected {
+            return Err((page, record));
+        }
+        Ok(self.install_locked(&mut entry, index, page, record, slot))
+    }
+
+    /// As [`Region::install`], with the entry bit held.
+    pub(crate) fn install_locked(
+        &self,
+        entry: &mut LockedEntry<'_>,
+        index: u64,
+        page: NewPage,
+        record: record::Unused,
+        slot: Option<Slot>,
+    ) -> Locked {
+        let nid = page.nid();
+        let (table, locked) = page.attach(self.mapping(), index);
+        let record = record.install(entry, table, index, slot);
+        self.lru.add(record, nid);
+        locked
+    }
+
+    /// Takes a page out of the table, whose entry becomes `then`. The page is
+    /// locked and in no page table; if it is not frozen, whoever still has a
+    /// reference keeps an orphan. Returns the slot of a stored copy. The caller
+    /// wakes who waits for the limit.
+    pub(crate) fn remove(&self, entry: &Entry, page: &Locked, then: State) -> Option<Slot> {
+        let nid = page.nid();
+        let (record, table, slot) = {
+            let mut entry = entry.lock();
+            let slot = Record::of(&entry)?.slot();
+            if let Some(record) = Record::of(&entry) {
+                self.lru.del(record, nid);
+            }
+            let (record, table) = record::take(&mut entry, then)?;
+            (record, table, slot)
+        };
+        page.detach();
+        drop(record);
+        // Not with the entry bit: this may be the last reference.
+        drop(table);
+        self.residency.release();
+        slot
+    }
+
+    /// As [`Region::remove`] for a page that nobody else uses: it is freed.
+    pub(crate) fn evict(&self, entry: &Entry, page: Frozen, then: State) -> Option<Slot> {
+        // The count has to be there before references are dropped; nobody can
+        // find the page once its entry says otherwise, and until then it is
+        // locked.
+        let page = page.thaw();
+        self.remove(entry, &page, then)
+    }
+
+    /// A store to the page is about to be possible: it becomes dirty, and a
+    /// batch that writes it is ignored. The page is locked.
+    pub(crate) fn make_dirty(&self, entry: &Entry, page: &Locked) {
+        page.set_dirty();
+        if matches!(entry.peek(), State::Writing(_)) {
+            let mut entry = entry.lock();
+            if let State::Writing(record) = entry.get() {
+                entry.set(State::Resident(record));
+                self.counters.cancelled.count(1);
+            }
+        }
+    }
+
+    /// A fault touches the page: the clock starts again for it.
+    pub(crate) fn touch(&self, entry: &Entry) {
+        let entry = entry.lock();
+        if let Some(record) = Record::of(&entry) {
+            if record.is_aged() {
+                record.set_aged(false);
+                self.counters.refaults.count(1);
+            }
+        }
+    }
+
+    /// Enters a batch of `pages` in flight, before it unmaps anything. `None`
+    /// while too many are.
+    pub(crate) fn enter_flight(&self, pages: Range<u64>) -> Option<Ticket> {
+        let ticket = self.inflight.lock().enter(pages)?;
+        self.in_swapout.add(1);
+        Some(ticket)
+    }
+
+    /// Takes a batch out of flight, after its answers were applied or it was
+    /// abandoned, and wakes whoever waits for it.
+    pub(crate) fn leave_flight(&self, ticket: Ticket) {
+        let left = self.inflight.lock().leave(ticket);
+        if left {
+            self.in_swapout.sub(1);
+            self.wait.wake_all();
+        }
+    }
+
+    /// Waits for the batches in flight that overlap `pages`; those that enter
+    /// later do not concern the caller. Returns whether it slept. Bounded by
+    /// the driver's deadline.
+    pub(crate) fn wait_flights(&self, pages: Range<u64>) -> bool {
+        if self.in_swapout.load() == 0 {
+            return false;
+        }
+        let horizon = {
+            let inflight = self.inflight.lock();
+            if !inflight.overlaps(&pages, u64::MAX) {
+                return false;
+            }
+            inflight.horizon()
+        };
+        lockdep::wait_for_swapper();
+        // Without signals, the only error, this returns when the condition holds.
+        let _ = self.wait.wait(Signals::Ignore, || {
+            !self.inflight.lock().overlaps(&pages, horizon)
+        });
+        true
+    }
+
+    /// Returns the record address that `Writing` and `Resident` share, if the
+    /// entry is being written by batch `seq`. Under the entry bit.
+    pub(crate) fn written_by(entry: &LockedEntry<'_>, seq: u64) -> Option<Address> {
+        match entry.get() {
+            State::Writing(record) if Record::of(entry)?.is_written_by(seq) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Asks the swapper to bring the region below its limit. Any context but
+    /// hard interrupt.
+    pub(crate) fn kick(self: &Arc<Self>) {
+        if self.kicked.cmpxchg(0, 1).is_ok() {
+            self.attached.driver().enqueue(self);
+        }
+    }
+}

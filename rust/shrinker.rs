@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Shrinker: what memory pressure may do at once.
+//!
+//! It drops pages that need no write and wakes the swapper for the others. It
+//! never calls a driver: it runs in somebody's allocation.
+//!
+//! C header: [`include/linux/shrinker.h`](srctree/include/linux/shrinker.h)
+
+use crate::{
+    bindings as ours,
+    error::{
+        code,
+        Result, //
+    },
+    limit::BATCH_PAGES,
+    list_lru::Verdict,
+    region,
+    swapout::{
+        self,
+        Candidates, //
+    },
+    swapper,
+};
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+/// A registered shrinker.
+///
+/// # Invariants
+///
+/// The shrinker is registered.
+pub(crate) struct Shrinker(NonNull<bindings::shrinker>);
+
+// SAFETY: A shrinker may be freed from any task.
+unsafe impl Send for Shrinker {}
+// SAFETY: As above.
+unsafe impl Sync for Shrinker {}
+
+impl Shrinker {
+    /// Registers the shrinker. May sleep and allocate.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: The name is a format without arguments.
+        let shrinker = unsafe {
+            bindings::shrinker_alloc(ours::SWAPVMA_SHRINKER_FLAGS, c"swapvma".as_char_ptr())
+        };
+        let shrinker = NonNull::new(shrinker).ok_or(code::ENOMEM)?;
+        // SAFETY: The shrinker is new and not yet registered.
+        unsafe {
+            (*shrinker.as_ptr()).count_objects = Some(count);
+            (*shrinker.as_ptr()).scan_objects = Some(scan);
+        }
+        // SAFETY: The callbacks are set.
+        unsafe { bindings::shrinker_register(shrinker.as_ptr()) };
+        // INVARIANT: Just registered.
+        Ok(Self(shrinker))
+    }
+}
+
+impl Drop for Shrinker {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::shrinker_free(self.0.as_ptr()) };
+    }
+}
+
+/// # Safety
+///
+/// Called by the core in an allocation, with a valid control.
+unsafe extern "C" fn count(
+    _shrinker: *mut bindings::shrinker,
+    control: *mut bindings::shrink_control,
+) -> c_ulong {
+    // SAFETY: By the safety requirement.
+    let nid = unsafe { (*control).nid };
+    let mut pages = 0;
+    for _ in 0..region::count() {
+        let Some(region) = region::next() else { break };
+        pages += region.lru.count(nid);
+    }
+    pages
+}
+
+/// # Safety
+///
+/// As [`count`].
+unsafe extern "C" fn scan(
+    _shrinker: *mut bindings::shrinker,
+    control: *mut bindings::shrink_control,
+) -> c_ulong {
+    // SAFETY: By the safety requirement.
+    let (nid, wanted) = unsafe { ((*control).nid, (*control).nr_to_scan) };
+    let mut left = wanted as u64;
+    let mut freed = 0;
+    for _ in 0..region::count() {
+        if left == 0 {
+            break;
+        }
+        let Some(region) = region::next() else { break };
+        let mut candidates = Candidates::new();
+        region
+            .lru
+            .walk(nid, left.min(BATCH_PAGES as u64), |record| {
+                left -= 1;
+                candidates.push(record.index());
+                Verdict::Rotate
+            });
+        let dropped = swapout::drop_clean(&region, &mut candidates);
+        freed += dropped;
+        if dropped < BATCH_PAGES as u64 {
+            swapper::press(&region, BATCH_PAGES as u64 - dropped);
+        }
+    }
+    // SAFETY: By the safety requirement.
+    unsafe { (*control).nr_scanned = (wanted as u64 - left) as c_ulong };
+    if freed == 0 {
+        // Nothing to drop: do not ask again at once.
+        return c_ulong::MAX;
+    }
+    freed as c_ulong
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counters of a region, one line of meaning each in
+//! `include/uapi/linux/swapvma.h`.
+
+use crate::{
+    atomic::Word,
+    bindings::swapvma_stats,
+    range::PAGE_BYTES,
+    region::Region, //
+};
+
+macro_rules! counters {
+    ($($name:ident),* $(,)?) => {
+        /// What happened to a region. All in pages unless named otherwise.
+        pub(crate) struct Counters {
+            $(#[allow(missing_docs)] pub(crate) $name: Word,)*
+        }
+
+        impl Counters {
+            /// All zero.
+            pub(crate) fn new() -> Self {
+                Self { $($name: Word::new(0),)* }
+            }
+
+            fn fill(&self, stats: &mut swapvma_stats) {
+                $(stats.$name = self.$name.load();)*
+            }
+        }
+    };
+}
+
+counters!(
+    swapped,
+    writing,
+    batches,
+    swapouts,
+    swapins,
+    clean_drops,
+    same_filled,
+    refaults,
+    launders,
+    cancelled,
+    kept,
+    write_failures,
+    read_failures,
+    limit_waits,
+    over_limit,
+    munmap_waits,
+    munmap_wait_ns,
+    abandoned,
+);
+
+/// Reads a region's statistics. Any context.
+pub(crate) fn read(region: &Region) -> swapvma_stats {
+    let mut stats = swapvma_stats::default();
+    region.counters.fill(&mut stats);
+    stats.size = region.size();
+    stats.limit = region.residency.limit().saturating_mul(PAGE_BYTES);
+    stats.resident = region.residency.resident();
+    stats.resident_peak = region.residency.peak();
+    stats.stored_bytes = region.stored_bytes();
+    stats.table_bytes = region.table.levels() * PAGE_BYTES;
+    stats.in_swapout = region.in_swapout();
+    stats
+}
+
+/// Calls `show` with the name and the value of each statistic.
+pub(crate) fn for_each(stats: &swapvma_stats, mut show: impl FnMut(&str, u64)) {
+    macro_rules! each {
+        ($($name:ident),* $(,)?) => { $(show(stringify!($name), stats.$name);)* };
+    }
+    each!(
+        size,
+        limit,
+        resident,
+        resident_peak,
+        swapped,
+        writing,
+        stored_bytes,
+        table_bytes,
+        in_swapout,
+        batches,
+        swapouts,
+        swapins,
+        clean_drops,
+        same_filled,
+        refaults,
+        launders,
+        cancelled,
+        kept,
+        write_failures,
+        read_failures,
+        limit_waits,
+        over_limit,
+        munmap_waits,
+        munmap_wait_ns,
+        abandoned,
+    );
+}

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Swapout: how pages leave memory, or become clean where they are.
+//!
+//! All of it runs in a driver's swapper. Folios are locked by trylock, in any
+//! order; a page whose reference count cannot be frozen is pinned, or a munmap
+//! has yet to flush a TLB for it, and stays. Between unmapping and the driver's
+//! answer nothing is locked: a fault may map the page again at any time, and a
+//! store takes it out of the batch.
+
+use crate::{
+    batch::{
+        Answer,
+        Inner,
+        Operation,
+        Phase, //
+    },
+    deadline,
+    driver::{
+        Flight,
+        Registered, //
+    },
+    entry::{
+        Slot,
+        State,
+        Stored, //
+    },
+    folio::{
+        Frozen,
+        Locked, //
+    },
+    inflight::Ticket,
+    limit::BATCH_PAGES,
+    lockdep::NoReclaim,
+    record::Record,
+    region::{
+        Found,
+        OpenRegion,
+        Region, //
+    },
+    wait::Signals, //
+};
+
+/// What became of some pages.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Outcome {
+    /// Pages that left memory, or became clean.
+    pub(crate) done: u64,
+    /// Pages that the driver did not take.
+    pub(crate) refused: u64,
+}
+
+impl Outcome {
+    /// Adds what became of others.
+    pub(crate) fn add(&mut self, other: Outcome) {
+        self.done += other.done;
+        self.refused += other.refused;
+    }
+}
+
+/// Pages to look at in one batch, by index.
+pub(crate) struct Candidates {
+    indexes: [u64; BATCH_PAGES],
+    len: usize,
+}
+
+impl Candidates {
+    /// None.
+    pub(crate) fn new() -> Self {
+        Self {
+            indexes: [0; BATCH_PAGES],
+            len: 0,
+        }
+    }
+
+    /// Adds a page; `false` if there are enough already.
+    pub(crate) fn push(&mut self, index: u64) -> bool {
+        match self.indexes.get_mut(self.len) {
+            Some(slot) => {
+                *slot = index;
+                self.len += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether [`Candidates::push`] has no room left.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len == BATCH_PAGES
+    }
+
+    /// Returns the pages in order, so that runs of them are seen as such.
+    pub(crate) fn sorted(&mut self) -> &[u64] {
+        let indexes = self.indexes.get_mut(..self.len).unwrap_or_default();
+        indexes.sort_unstable();
+        indexes
+    }
+}
+
+/// Calls `unmap` for each run of consecutive pages.
+pub(crate) fn for_each_run(indexes: impl Iterator<Item = u64>, mut unmap: impl FnMut(u64, u64)) {
+    let mut run: Option<(u64, u64)> = None;
+    for index in indexes {
+        run = match run {
+            Some((first, count)) if first + count == index => Some((first, count + 1)),
+            Some((first, count)) => {
+                unmap(first, count);
+                Some((index, 1))
+            }
+            None => Some((index, 1)),
+        };
+    }
+    if let Some((first, count)) = run {
+        unmap(first, count);
+    }
+}
+
+/// A page that a batch may take.
+type Taken = Option<(u64, Locked)>;
+
+/// Writes the candidates out, or launders them. In the region's swapper.
+pub(crate) fn run(
+    region: &OpenRegion,
+    operation: Operation,
+    candidates: &mut Candidates,
+) -> Outcome {
+    let driver = region.attached.driver();
+    if driver.is_quarantined() || driver.batch.phase() != Phase::Idle {
+        return Outcome::default();
+    }
+    let mut pages: [Taken; BATCH_PAGES] = [const { None }; BATCH_PAGES];
+    let indexes = candidates.sorted();
+    let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else {
+        return Outcome::default();
+    };
+    for (page, &index) in pages.iter_mut().zip(indexes) {
+        *page = grab(region, index).map(|locked| (index, locked));
+    }
+    let Some(ticket) = region.enter_flight(first..last + 1) else {
+        return Outcome::default();
+    };
+    driver.batch.start(operation, ticket);
+    let mut outcome = match operation {
+        Operation::Swapout => evict(region, Some((&driver.batch, ticket)), &mut pages),
+        Operation::Launder => launder(region, &driver.batch, ticket, &mut pages),
+    };
+    drop(pages);
+    if driver.batch.len() == 0 {
+        region.leave_flight(ticket);
+    } else {
+        outcome.add(submit(region, ticket));
+    }
+    if outcome.done != 0 {
+        region.stalled.store_release(0);
+    }
+    region.wait.wake_all();
+    outcome
+}
+
+/// Locks a resident page that nothing keeps in memory.
+fn grab(region: &Region, index: u64) -> Option<Locked> {
+    let entry = region.table.find(index)?;
+    if !matches!(entry.peek(), State::Resident(_)) {
+        return None;
+    }
+    let Found::Page(folio) = region.find(entry) else {
+        return None;
+    };
+    if folio.is_unevictable() {
+        return None;
+    }
+    let page = folio.try_lock().ok()?;
+    (region.owns(&page) && matches!(entry.peek(), State::Resident(_))).then_some(page)
+}
+
+/// Drops those of the candidates that need no write. Returns how many. For the
+/// shrinker: no driver is called.
+pub(crate) fn drop_clean(region: &OpenRegion, candidates: &mut Candidates) -> u64 {
+    let mut pages: [Taken; BATCH_PAGES] = [const { None }; BATCH_PAGES];
+    for (page, &index) in pages.iter_mut().zip(candidates.sorted()) {
+        *page = grab(region, index)
+            .filter(|page| !page.is_dirty())
+            .map(|locked| (index, locked));
+    }
+    let outcome = evict(region, None, &mut pages);
+    region.wait.wake_all();
+    outcome.done
+}
+
+/// Unmaps the pages, frees those that need no write and fills the batch, if
+/// there is one, with the others.
+fn evict(
+    region: &OpenRegion,
+    batch: Option<(&Inner, Ticket)>,
+    pages: &mut [Taken; BATCH_PAGES],
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mapped = pages
+        .iter()
+        .flatten()
+        .filter(|(_, page)| page.is_mapped())
+        .map(|(index, _)| *index);
+    for_each_run(mapped, |first, count| {
+        region.mapping().unmap(first, count, false);
+    });
+    for taken in pages.iter_mut() {
+        let Some((index, page)) = taken.take() else {
+            continue;
+        };
+        let Ok(frozen) = page.freeze() else {
+            continue;
+        };
+        match (settle(region, index, &frozen), batch) {
+            // A driver is told that a copy is stale, which the shrinker may not.
+            (Some((_, Some(_))), None) | (None, None) => {}
+            (Some((then, stale)), _) => {
+                count_eviction(region, then, frozen.is_dirty());
+                if let Some(entry) = region.table.find(index) {
+                    region.evict(entry, frozen, then);
+                }
+                outcome.done += 1;
+                if let Some(stale) = stale {
+                    region.attached.discard(stale);
+                }
+            }
+            (None, Some((batch, ticket))) => enter(region, batch, ticket, index, frozen.thaw()),
+        }
+    }
+    outcome
+}
+
+/// Decides what becomes of a page that nobody uses: its next state, and the
+/// slot of a copy that nobody needs; `None` if it has to be written.
+fn settle(region: &Region, index: u64, page: &Frozen) -> Option<(State, Option<Slot>)> {
+    let slot = {
+        let entry = region.table.find(index)?.lock();
+        Record::of(&entry)?.slot()
+    };
+    match slot {
+        Some(slot) if !page.is_dirty() => return Some((State::Swapped(Stored::Slot(slot)), None)),
+        // Never written since it was made of zeroes.
+        None if !page.is_dirty() => return Some((State::Empty, None)),
+        _ => {}
+    }
+    if page.is_poisoned() {
+        return Some((State::Poisoned, slot));
+    }
+    let word = page.same_filled()?;
+    Some((State::Swapped(Stored::Fill(word)), slot))
+}
+
+fn count_eviction(region: &Region, then: State, dirty: bool) {
+    match then {
+        State::Swapped(stored) => {
+            region.counters.swapped.add(1);
+            match stored {
+                Stored::Fill(_) => region.counters.same_filled.count(1),
+                Stored::Slot(_) => region.counters.clean_drops.count(1),
+            }
+        }
+        State::Empty if !dirty => region.counters.clean_drops.count(1),
+        _ => {}
+    }
+}
+
+/// Write-protects the dirty pages and fills the batch with them.
+fn launder(
+    region: &OpenRegion,
+    batch: &Inner,
+    ticket: Ticket,
+    pages: &mut [Taken; BATCH_PAGES],
+) -> Outcome {
+    for taken in pages.iter_mut() {
+        let Some((index, page)) = taken.take() else {
+            continue;
+        };
+        // Before the dirty bit is read: the page table's goes with it, and
+        // page_mkwrite has set the folio's.
+        region.mapping().write_protect(index, &page);
+        if page.is_dirty() && !page.is_poisoned() && !page.is_unevictable() {
+            enter(region, batch, ticket, index, page);
+        }
+    }
+    Outcome::default()
+}
+
+/// Puts a dirty page into the batch: it is being written from here on.
+fn enter(region: &Region, batch: &Inner, ticket: Ticket, index: u64, page: Locked) {
+    let Some(entry) = region.table.find(index) else {
+        return;
+    };
+    page.clear_dirty();
+    let stale = {
+        let mut entry = entry.lock();
+        let (State::Resident(address), Some(record)) = (entry.get(), Record::of(&entry)) else {
+            return;
+        };
+        let stale = record.slot();
+        record.set_slot(None);
+        record.set_written_by(ticket.seq());
+        entry.set(State::Writing(address));
+        stale
+    };
+    region.counters.writing.add(1);
+    if batch.push(page.unlock(), index).is_err() {
+        kernel::pr_err_once!("batch of more than {} pages\n", BATCH_PAGES);
+    }
+    if let Some(stale) = stale {
+        region.attached.discard(stale);
+    }
+}
+
+/// Hands the batch to the driver, waits for the answer and applies it.
+fn submit(region: &OpenRegion, ticket: Ticket) -> Outcome {
+    let driver = region.attached.driver();
+    let batch = &driver.batch;
+    region.counters.batches.count(1);
+    driver.batches.count(1);
+    *driver.flight.lock() = Some(Flight {
+        region: region.clone(),
+        ticket,
+    });
+    batch.submit(deadline::now_ns() + driver.deadline_ms() * 1_000_000);
+    deadline::arm();
+    {
+        let _noreclaim = NoReclaim::enter();
+        region.attached.swapout();
+    }
+    loop {
+        if batch.advance(Phase::Done, Phase::Applying) {
+            break;
+        }
+        match batch.phase() {
+            Phase::Running => {}
+            // Answered at the same moment.
+            Phase::Done => continue,
+            Phase::Late => {
+                reap(driver);
+                return Outcome::default();
+            }
+            _ => return Outcome::default(),
+        }
+        let now = deadline::now_ns();
+        if batch.is_overdue(now) {
+            deadline::abandon(driver);
+            continue;
+        }
+        let _ = batch
+            .wait
+            .wait_timeout(Signals::Idle, Some(batch.left_ms(now)), || {
+                batch.phase() != Phase::Running
+            });
+    }
+    let outcome = apply(region, batch);
+    batch.advance(Phase::Applying, Phase::Idle);
+    region.leave_flight(ticket);
+    let flight = driver.flight.lock().take();
+    drop(flight);
+    outcome
+}
+
+/// Applies the driver's answers.
+fn apply(region: &Region, batch: &Inner) -> Outcome {
+    let mut outcome = Outcome::default();
+    for i in 0..batch.len() {
+        let (Some(folio), Some(index)) = (batch.take_folio(i), batch.index(i)) else {
+            continue;
+        };
+        region.counters.writing.sub(1);
+        let answer = batch.answer(i);
+        match answer {
+            Answer::Stored(_) => {}
+            Answer::Failed => region.counters.write_failures.count(1),
+            Answer::Kept | Answer::Retry | Answer::NoSpace => region.counters.kept.count(1),
+        }
+        match (answer, folio.try_lock()) {
+            (Answer::Stored(slot), Ok(page)) => {
+                let done = match batch.operation() {
+                    Operation::Swapout => stored(region, batch.seq(), index, page, slot),
+                    Operation::Launder => laundered(region, batch.seq(), index, page, slot),
+                };
+                outcome.done += u64::from(done);
+            }
+            // A fault has the page: it is wanted again.
+            (Answer::Stored(slot), Err(_)) => {
+                release(region, batch.seq(), index);
+                region.attached.discard(slot);
+            }
+            (_, page) => {
+                drop(page);
+                release(region, batch.seq(), index);
+                outcome.refused += 1;
+            }
+        }
+    }
+    outcome
+}
+
+/// The page stays: it was not stored, or is wanted again. If the batch still
+/// had it, it is dirty as it was.
+pub(crate) fn release(region: &Region, seq: u64, index: u64) {
+    let Some(entry) = region.table.find(index) else {
+        return;
+    };
+    let folio = {
+        let mut entry = entry.lock();
+        let Some(address) = Region::written_by(&entry, seq) else {
+            return;
+        };
+        let Some(folio) = Record::of(&entry).map(Record::folio) else {
+            return;
+        };
+        folio.set_dirty();
+        entry.set(State::Resident(address));
+        folio
+    };
+    drop(folio);
+}
+
+/// Whether a locked page is still being written by batch `seq`; if so it becomes
+/// resident again, with `slot` for its copy.
+fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -> bool {
+    if !region.owns(page) {
+        return false;
+    }
+    let Some(entry) = region.table.find(index) else {
+        return false;
+    };
+    let mut entry = entry.lock();
+    let Some(address) = Region::written_by(&entry, seq) else {
+        return false;
+    };
+    if let Some(record) = Record::of(&entry) {
+        record.set_slot(Some(slot));
+    }
+    entry.set(State::Resident(address));
+    true
+}
+
+/// The driver stored a page of a swapout. Returns whether it left memory.
+fn stored(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> bool {
+    if !take_back(region, seq, index, &page, slot) {
+        // A store cancelled it, or it was punched.
+        drop(page);
+        region.attached.discard(slot);
+        return false;
+    }
+    if page.is_mapped() {
+        // Rescued by a load: the copy is valid for as long as it is clean.
+        return false;
+    }
+    let (Some(entry), Ok(frozen)) = (region.table.find(index), page.freeze()) else {
+        return false;
+    };
+    if frozen.is_dirty() {
+        // Written through a pin meanwhile. The next swapout discards the copy.
+        return false;
+    }
+    region.counters.swapped.add(1);
+    region.counters.swapouts.count(1);
+    region.evict(entry, frozen, State::Swapped(Stored::Slot(slot)));
+    true
+}
+
+/// The driver stored a page of a laundering. Returns whether it is clean.
+fn laundered(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> bool {
+    if !take_back(region, seq, index, &page, slot) {
+        drop(page);
+        region.attached.discard(slot);
+        return false;
+    }
+    region.counters.launders.count(1);
+    !page.is_dirty()
+}
+
+/// Releases a batch that the driver gave back after its deadline. In the
+/// driver's swapper.
+pub(crate) fn reap(driver: &Registered) {
+    let batch = &driver.batch;
+    if batch.phase() != Phase::Late {
+        return;
+    }
+    let flight = driver.flight.lock().take();
+    if let Some(flight) = &flight {
+        for i in 0..batch.len() {
+            drop(batch.take_folio(i));
+            flight.region.counters.writing.sub(1);
+            if let Answer::Stored(slot) = batch.answer(i) {
+                flight.region.attached.discard(slot);
+            }
+        }
+    }
+    batch.advance(Phase::Late, Phase::Idle);
+    drop(flight);
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Swapper: the page stealer, one kernel thread per driver.
+//!
+//! Drivers' swapout runs here and nowhere in anyone's allocation. Regions are
+//! queued with the swapper of their driver by whoever wants something: a fault
+//! at the resident limit, the shrinker, a request from user space.
+
+use crate::{
+    batch::{
+        Operation,
+        Phase, //
+    },
+    bindings,
+    driver::Registered,
+    entry::State,
+    error::{
+        code,
+        Result, //
+    },
+    fault::headroom,
+    kthread,
+    limit::BATCH_PAGES,
+    list_lru::Verdict,
+    lockdep,
+    record::Record,
+    region::{
+        OpenRegion,
+        Region, //
+    },
+    swapout::{
+        self,
+        Candidates,
+        Outcome, //
+    },
+    wait::Signals, //
+};
+use core::ops::Range;
+use kernel::sync::Arc;
+
+/// Milliseconds to wait after a driver took nothing.
+const BACK_OFF_MS: u64 = 10;
+
+/// What the swapper is asked to do for a region.
+pub(crate) struct Work {
+    /// Pages that memory pressure wants back.
+    pressure: u64,
+    request: Option<Request>,
+    /// Sequence of the last request and of the last one answered.
+    asked: u64,
+    answered: u64,
+    outcome: Outcome,
+}
+
+#[derive(Clone)]
+struct Request {
+    operation: Operation,
+    pages: Range<u64>,
+}
+
+impl Work {
+    /// Nothing.
+    pub(crate) const fn new() -> Self {
+        Self {
+            pressure: 0,
+            request: None,
+            asked: 0,
+            answered: 0,
+            outcome: Outcome {
+                done: 0,
+                refused: 0,
+            },
+        }
+    }
+}
+
+/// Asks for `pages` of a region to be paged out or laundered and waits. No lock
+/// held but the inode's.
+///
+/// # Errors
+///
+/// `EINTR` if the task was killed meanwhile.
+pub(crate) fn request(
+    region: &OpenRegion,
+    operation: Operation,
+    pages: Range<u64>,
+) -> Result<Outcome> {
+    lockdep::wait_for_swapper();
+    let _one = region.request.lock();
+    let token = {
+        let mut work = region.work.lock();
+        work.asked += 1;
+        work.request = Some(Request { operation, pages });
+        work.asked
+    };
+    region.attached.driver().enqueue(region);
+    let waited = region
+        .wait
+        .wait(Signals::Kill, || region.work.lock().answered >= token);
+    let mut work = region.work.lock();
+    if waited.is_err() {
+        work.request = None;
+        return Err(code::EINTR);
+    }
+    Ok(work.outcome)
+}
+
+/// Memory pressure wants `pages` pages of the region. Does not sleep.
+pub(crate) fn press(region: &OpenRegion, pages: u64) {
+    {
+        let mut work = region.work.lock();
+        work.pressure = work.pressure.max(pages);
+    }
+    region.attached.driver().enqueue(region);
+}
+
+/// The thread of a driver.
+pub(crate) fn run(driver: &Arc<Registered>) {
+    loop {
+        let _ = driver.wait.wait(Signals::Idle, || {
+            kthread::should_stop()
+                || driver.batch.phase() == Phase::Late
+                || !driver.queue.lock().is_empty()
+        });
+        swapout::reap(driver);
+        if kthread::should_stop() {
+            return;
+        }
+        let Some(region) = next(driver) else {
+            continue;
+        };
+        look_after(&region);
+    }
+}
+
+/// Takes the next region off the queue.
+fn next(driver: &Registered) -> Option<OpenRegion> {
+    let (region, file) = {
+        let mut queue = driver.queue.lock();
+        let region = queue.pop_front()?;
+        let file = region.file.open();
+        (region.into_arc(), file)
+    };
+    Some(OpenRegion::new(region, file?))
+}
+
+fn look_after(region: &OpenRegion) {
+    let (request, asked, pressure) = {
+        let mut work = region.work.lock();
+        let pressure = core::mem::take(&mut work.pressure);
+        (work.request.take(), work.asked, pressure)
+    };
+    if let Some(request) = request {
+        let outcome = walk(region, request.operation, request.pages);
+        let mut work = region.work.lock();
+        work.outcome = outcome;
+        work.answered = asked;
+        drop(work);
+        region.wait.wake_all();
+    }
+    if region.kicked.load() != 0 {
+        region.kicked.store_release(0);
+        shrink(region, |region| region.residency.excess(headroom(region)));
+    }
+    if pressure != 0 {
+        let target = region.residency.resident().saturating_sub(pressure);
+        shrink(region, |region| {
+            region.residency.resident().saturating_sub(target)
+        });
+    }
+}
+
+/// Pages out or launders all resident pages of a range.
+fn walk(region: &OpenRegion, operation: Operation, pages: Range<u64>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut candidates = Candidates::new();
+    let mut index = pages.start;
+    while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
+        let entry = region.table.find(at);
+        if entry.is_some_and(|entry| matches!(entry.peek(), State::Resident(_))) {
+            candidates.push(at);
+        }
+        if candidates.is_full() {
+            outcome.add(swapout::run(region, operation, &mut candidates));
+            candidates = Candidates::new();
+        }
+        index = at + 1;
+    }
+    outcome.add(swapout::run(region, operation, &mut candidates));
+    outcome
+}
+
+/// Pages out the coldest pages until `excess` is 0 or nothing can be freed.
+fn shrink(region: &OpenRegion, excess: impl Fn(&Region) -> u64) {
+    // Twice around: once to age, once to evict.
+    let mut left = 2 * region.residency.resident() + BATCH_PAGES as u64;
+    let mut outcome = Outcome::default();
+    while excess(region) != 0 {
+        let (scanned, step) = clock(region, excess(region));
+        if step.done != 0 {
+            left = 2 * region.residency.resident() + BATCH_PAGES as u64;
+        } else if step.refused != 0 {
+            // A driver that takes nothing is not asked again at once.
+            let _ = region
+                .attached
+                .driver()
+                .wait
+                .wait_timeout(Signals::Idle, Some(BACK_OFF_MS), kthread::should_stop);
+        }
+        outcome.add(step);
+        left = left.saturating_sub(scanned.max(1));
+        if left == 0 || kthread::should_stop() {
+            break;
+        }
+    }
+    if outcome.done == 0 && excess(region) != 0 {
+        region.stalled.store_release(1);
+    }
+    region.wait.wake_all();
+}
+
+/// Turns the clock by at most a batch: pages that were not touched since it
+/// last came by are evicted, the others are unmapped and get a second chance,
+/// so that touching them again costs a minor fault. Returns the pages looked
+/// at.
+fn clock(region: &OpenRegion, excess: u64) -> (u64, Outcome) {
+    let mut old = Candidates::new();
+    let mut young = Candidates::new();
+    let mut scanned = 0;
+    let mut wanted = excess;
+    // SAFETY: No precondition.
+    for nid in 0..unsafe { bindings::swapvma_nr_nodes() } {
+        region.lru.walk(nid, region.residency.resident(), |record| {
+            if wanted == 0 || old.is_full() || young.is_full() {
+                return Verdict::Stop;
+            }
+            scanned += 1;
+            if record.is_aged() {
+                old.push(record.index());
+                wanted -= 1;
+            } else {
+                young.push(record.index());
+            }
+            Verdict::Rotate
+        });
+    }
+    age(region, young.sorted());
+    (scanned, swapout::run(region, Operation::Swapout, &mut old))
+}
+
+/// Unmaps pages that stay resident for now.
+fn age(region: &Region, indexes: &[u64]) {
+    let aged = indexes.iter().copied().filter(|&index| {
+        let Some(entry) = region.table.find(index) else {
+            return false;
+        };
+        let (folio, resident) = {
+            let entry = entry.lock();
+            let Some(record) = Record::of(&entry) else {
+                return false;
+            };
+            let folio = record.folio();
+            let evictable = !folio.is_unevictable();
+            if evictable {
+                record.set_aged(true);
+            }
+            (folio, evictable)
+        };
+        drop(folio);
+        resident
+    });
+    swapout::for_each_run(aged, |first, count| {
+        region.mapping().unmap(first, count, false);
+    });
+}

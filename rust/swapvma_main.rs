@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! swapvma: memory that a driver maps and the kernel swaps out through it.
+//!
+//! This file is the table of contents and the order of loading; each module
+//! holds one concept. `Documentation/` has the overview.
+
+#![crate_name = "swapvma"]
+
+// Pure logic: no unsafe code, also built on the host.
+#[deny(unsafe_code)]
+mod bitmap;
+#[deny(unsafe_code)]
+mod entry;
+#[deny(unsafe_code)]
+mod fill;
+#[deny(unsafe_code)]
+mod inflight;
+#[deny(unsafe_code)]
+mod limit;
+#[deny(unsafe_code)]
+mod range;
+#[deny(unsafe_code)]
+mod table;
+
+// Wrappers of what the kernel offers.
+mod acomp;
+mod atomic;
+mod bindings;
+mod error;
+mod folio;
+mod fs;
+mod kthread;
+mod list_lru;
+mod lockdep;
+mod shrinker;
+mod wait;
+mod window;
+mod zsmalloc;
+
+// The subsystem.
+mod batch;
+mod deadline;
+mod debugfs;
+mod device;
+mod driver;
+mod drivers;
+mod fault;
+mod punch;
+mod read;
+mod record;
+mod region;
+mod stats;
+mod swapout;
+mod swapper;
+mod vma;
+
+use kernel::prelude::*;
+
+module! {
+    type: Swapvma,
+    name: "swapvma",
+    authors: ["The swapvma maintainers"],
+    description: "Memory that a driver maps and the kernel swaps out through it",
+    license: "GPL",
+}
+
+/// The loaded module. Fields are dropped from the first to the last.
+#[pin_data(PinnedDrop)]
+struct Swapvma {
+    _device: device::Registration,
+    #[pin]
+    _debugfs: debugfs::Debugfs,
+    _shrinker: shrinker::Shrinker,
+    _ram: driver::Registration<drivers::ram::Ram>,
+    _deadline: deadline::Running,
+}
+
+impl kernel::InPlaceModule for Swapvma {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        // SAFETY: The module is being loaded: nothing else of it runs.
+        unsafe {
+            record::init();
+            region::init();
+            driver::init();
+            deadline::init();
+        }
+        drivers::ram::init();
+        lockdep::prime();
+        try_pin_init!(Self {
+            _deadline: deadline::Running::new()?,
+            _ram: driver::Registration::new()?,
+            _shrinker: shrinker::Shrinker::new()?,
+            _debugfs <- debugfs::Debugfs::new(),
+            // Last: from here on, others come in.
+            _device: device::Registration::new()?,
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Swapvma {
+    fn drop(self: Pin<&mut Self>) {
+        let (records, _) = record::usage();
+        let regions = region::count();
+        if records != 0 || regions != 0 {
+            pr_err!("leaked {regions} regions and {records} records\n");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! VMAs: mappings of a region.
+//!
+//! A VMA record is the subsystem's own object behind `vm_private_data`, shared
+//! by the copies that split and fork make. It does not know its range, because
+//! adjacent mappings merge, grow and shrink without a callback: the range is the
+//! VMA's when `close` comes.
+//!
+//! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
+
+use crate::{
+    bindings as ours,
+    error::Result,
+    fault::{
+        self,
+        Vmf, //
+    },
+    fs::{
+        region_of,
+        Operations, //
+    },
+    region::Region,
+};
+use core::{
+    cell::UnsafeCell,
+    ops::Range,
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+    time::{
+        Instant,
+        Monotonic, //
+    },
+};
+
+/// What a VMA and its copies share.
+pub(crate) struct VmaRecord {
+    waits: crate::atomic::Word,
+}
+
+static VM_OPERATIONS: Operations<bindings::vm_operations_struct> =
+    Operations(UnsafeCell::new(bindings::vm_operations_struct {
+        open: Some(open),
+        close: Some(close),
+        fault: Some(fault_thunk),
+        map_pages: Some(map_pages),
+        page_mkwrite: Some(page_mkwrite),
+        ..pin_init::zeroed()
+    }));
+
+/// Maps `region` into a new VMA, whose file is the region's.
+///
+/// # Safety
+///
+/// Called from `->mmap` with the VMA that is being set up.
+pub(crate) unsafe fn map(region: &Region, vma: *mut bindings::vm_area_struct) -> Result {
+    let record = Arc::new(
+        VmaRecord {
+            waits: crate::atomic::Word::new(0),
+        },
+        GFP_KERNEL_ACCOUNT,
+    )?;
+    // SAFETY: By the safety requirement.
+    unsafe {
+        (*vma).vm_ops = VM_OPERATIONS.get();
+        (*vma).vm_private_data = Arc::into_raw(record).cast_mut().cast();
+    }
+    region.mappings.add(1);
+    // SAFETY: By the safety requirement.
+    let pages = unsafe { range(vma) };
+    region.attached.vma_open(pages.start, pages.end - pages.start);
+    Ok(())
+}
+
+/// Returns the pages that a VMA maps.
+///
+/// # Safety
+///
+/// `vma` is valid and its lock is held.
+unsafe fn range(vma: *mut bindings::vm_area_struct) -> Range<u64> {
+    // SAFETY: By the safety requirement.
+    let (first, count) = unsafe { ((*vma).vm_pgoff, ours::swapvma_vma_pages(vma)) };
+    first as u64..(first as u64).saturating_add(count)
+}
+
+/// # Safety
+///
+/// Called by the core for a copy of a VMA of ours, with mmap_lock held for
+/// write.
+unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
+    // SAFETY: The copy's `vm_private_data` is that of the original, which
+    // holds a reference.
+    let record: Arc<VmaRecord> = unsafe {
+        ArcBorrow::from_raw((*vma).vm_private_data as *const VmaRecord)
+    }
+    .into();
+    // The copy owns what was just taken.
+    let _ = Arc::into_raw(record);
+    // SAFETY: The VMA's file is a region's.
+    let (region, pages) = unsafe { (region_of((*vma).vm_file), range(vma)) };
+    region.mappings.add(1);
+    region.attached.vma_open(pages.start, pages.end - pages.start);
+}
+
+/// Waits until no batch that was in flight for the VMA is with the driver: what
+/// `do_munmap` was to do in the 1999 proposal. The page tables of the range are
+/// empty by now and `i_mmap` has forgotten the VMA.
+///
+/// # Safety
+///
+/// Called by the core, once for each VMA of ours, with mmap_lock held.
+unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
+    // SAFETY: By the safety requirement; `map` and `open` stored a reference.
+    let record = unsafe { Arc::from_raw((*vma).vm_private_data as *const VmaRecord) };
+    // SAFETY: The VMA's file is a region's.
+    let (region, pages) = unsafe { (region_of((*vma).vm_file), range(vma)) };
+    if region.attached.driver().is_swapper() {
+        // A callback dropped the last reference to an mm or a file. It would
+        // wait for itself.
+        kernel::pr_err_once!(
+            "driver {} unmaps from its swapout: use mmput_async()\n",
+            region.attached.driver().name()
+        );
+    } else if region.in_swapout() != 0 {
+        let start = Instant::<Monotonic>::now();
+        if region.wait_flights(pages.clone()) {
+            record.waits.count(1);
+            region.counters.munmap_waits.count(1);
+            let waited = u64::try_from(start.elapsed().as_nanos()).unwrap_or(0);
+            region.counters.munmap_wait_ns.count(waited);
+        }
+    }
+    region.attached.vma_close(pages.start, pages.end - pages.start);
+    region.mappings.sub(1);
+}
+
+/// # Safety
+///
+/// Called by the core with a valid `vmf`, under mmap_lock or the VMA lock.
+unsafe extern "C" fn fault_thunk(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+    match NonNull::new(vmf) {
+        // SAFETY: By the safety requirement.
+        Some(vmf) => fault::fault(unsafe { Vmf::from_raw(vmf) }),
+        None => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
+    }
+}
+
+/// # Safety
+///
+/// As [`fault_thunk`].
+unsafe extern "C" fn page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+    match NonNull::new(vmf) {
+        // SAFETY: By the safety requirement.
+        Some(vmf) => fault::page_mkwrite(unsafe { Vmf::from_raw(vmf) }),
+        None => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
+    }
+}
+
+/// # Safety
+///
+/// As [`fault_thunk`], under RCU: it must not sleep.
+unsafe extern "C" fn map_pages(
+    vmf: *mut bindings::vm_fault,
+    first: c_ulong,
+    last: c_ulong,
+) -> bindings::vm_fault_t {
+    match NonNull::new(vmf) {
+        // SAFETY: By the safety requirement.
+        Some(vmf) => fault::map_pages(unsafe { Vmf::from_raw(vmf) }, first as u64, last as u64),
+        None => 0,
+    }
+}

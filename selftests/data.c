@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Data survives: every page of a region eight times its limit, in any order of
+ * access, from threads and processes, for every built-in algorithm and for the
+ * test driver. Readers look through a shared or a private mapping.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "swapvma_util.h"
+
+#define LIMIT	SV_BATCH
+
+FIXTURE(data)
+{
+	struct sv_baseline base;
+	size_t pages;
+	int fd;
+	char *w;	/* shared, to write */
+	char *r;	/* to read */
+	uint8_t *gen;	/* generation of each page */
+};
+
+FIXTURE_VARIANT(data)
+{
+	const char *driver, *algorithm;
+	int flags;
+};
+
+FIXTURE_VARIANT_ADD(data, lz4)
+{
+	.driver = "ram", .algorithm = "lz4", .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, zstd)
+{
+	.driver = "ram", .algorithm = "zstd", .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, lzo)
+{
+	.driver = "ram", .algorithm = "lzo", .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, lz4_private)
+{
+	.driver = "ram", .algorithm = "lz4", .flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(data, test)
+{
+	.driver = "test", .algorithm = "", .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, test_private)
+{
+	.driver = "test", .algorithm = "", .flags = MAP_PRIVATE,
+};
+
+FIXTURE_SETUP(data)
+{
+	sv_begin(&self->base);
+	/* The store of the test driver bounds its regions. */
+	self->pages = strcmp(variant->driver, "test") ? sv_scale(8 * LIMIT) : 8 * LIMIT;
+	self->fd = sv_create(variant->driver, variant->algorithm, self->pages, LIMIT);
+	self->w = sv_map_rw(self->fd, self->pages);
+	self->r = sv_map(self->fd, self->pages, PROT_READ, variant->flags);
+	self->gen = calloc(self->pages, 1);
+	ASSERT_NE(NULL, self->gen);
+}
+
+FIXTURE_TEARDOWN_PARENT(data)
+{
+	EXPECT_TRUE(sv_end(&self->base));
+}
+
+/* Kinds alternate, so that batches mix what compresses with what does not. */
+static enum sv_kind kind_of(size_t i)
+{
+	return i % SV_KINDS;
+}
+
+static void write_page(FIXTURE_DATA(data) *self, size_t i)
+{
+	self->gen[i]++;
+	sv_fill(self->w + i * SV_PAGE, kind_of(i), i, self->gen[i]);
+}
+
+/* A page that nobody wrote is zero. */
+static bool page_ok(FIXTURE_DATA(data) *self, size_t i)
+{
+	return sv_check(self->r + i * SV_PAGE, self->gen[i] ? kind_of(i) : SV_ZERO, i,
+			self->gen[i]);
+}
+
+static size_t count_bad(FIXTURE_DATA(data) *self)
+{
+	size_t i, bad = 0;
+
+	for (i = 0; i < self->pages && bad < 8; i++)
+		bad += !page_ok(self, i);
+	return bad;
+}
+
+/* The test went through the driver, kept to the limit, and lost nothing. */
+#define ASSERT_SWAPPED()							\
+	do {									\
+		struct swapvma_stats stats;					\
+										\
+		sv_stats(self->fd, &stats);					\
+		ASSERT_LT(self->pages / 8, stats.swapouts);			\
+		ASSERT_LT(self->pages / 8, stats.swapins);			\
+		ASSERT_LT(0, stats.same_filled);				\
+		ASSERT_EQ(0, stats.read_failures);				\
+		ASSERT_EQ(0, stats.write_failures);				\
+		ASSERT_EQ(0, stats.abandoned);					\
+		ASSERT_TRUE(stats.over_limit || stats.resident_peak <= LIMIT);	\
+	} while (0)
+
+TEST_F(data, sequential)
+{
+	size_t i;
+
+	for (i = 0; i < self->pages; i++)
+		write_page(self, i);
+	ASSERT_EQ(0, count_bad(self));
+	for (i = 1; i < self->pages; i += 2)
+		write_page(self, i);
+	ASSERT_EQ(0, count_bad(self));
+	ASSERT_SWAPPED();
+}
+
+TEST_F(data, random)
+{
+	uint64_t seed = 0x5eed;
+	size_t n;
+
+	for (n = 0; n < 3 * self->pages; n++) {
+		size_t i = sv_random(&seed) % self->pages;
+
+		if (sv_random(&seed) % 2)
+			write_page(self, i);
+		else
+			ASSERT_TRUE(page_ok(self, i));
+	}
+	ASSERT_EQ(0, count_bad(self));
+	ASSERT_SWAPPED();
+}
+
+/* 7 and 131 are coprime with the number of pages: every page is met once. */
+TEST_F(data, strided)
+{
+	static const size_t strides[] = { 7, 131 };
+	size_t n, s;
+
+	for (s = 0; s < 2; s++) {
+		for (n = 0; n < self->pages; n++)
+			write_page(self, n * strides[s] % self->pages);
+		for (n = 0; n < self->pages; n++)
+			ASSERT_TRUE(page_ok(self, n * strides[1 - s] % self->pages));
+	}
+	ASSERT_EQ(0, count_bad(self));
+	ASSERT_SWAPPED();
+}
+
+/* Everything out at once and back in, twice; the second time with new data. */
+TEST_F(data, all_out_all_in)
+{
+	size_t i, round;
+
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < self->pages; i++)
+			write_page(self, i);
+		ASSERT_TRUE(sv_pageout_all(self->fd));
+		ASSERT_LT(0, SV_STAT(self->fd, swapped));
+		ASSERT_EQ(0, count_bad(self));
+	}
+	ASSERT_SWAPPED();
+}
+
+struct worker {
+	FIXTURE_DATA(data) *self;
+	size_t first;
+	size_t bad;
+};
+
+/* Owns every second page; neighbours belong to the other worker. */
+static size_t work(FIXTURE_DATA(data) *self, size_t first)
+{
+	uint64_t seed = 0x1000 + first;
+	size_t n, bad = 0;
+
+	for (n = 0; n < 2 * self->pages; n++) {
+		size_t i = (sv_random(&seed) % (self->pages / 2)) * 2 + first;
+
+		if (sv_random(&seed) % 2)
+			write_page(self, i);
+		else
+			bad += !page_ok(self, i);
+	}
+	return bad;
+}
+
+static void *work_thread(void *arg)
+{
+	struct worker *w = arg;
+
+	w->bad = work(w->self, w->first);
+	return NULL;
+}
+
+TEST_F(data, two_threads)
+{
+	struct worker workers[2] = { { self, 0, 0 }, { self, 1, 0 } };
+	pthread_t threads[2];
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, work_thread, &workers[i]));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_join(threads[i], NULL));
+	ASSERT_EQ(0, workers[0].bad);
+	ASSERT_EQ(0, workers[1].bad);
+	ASSERT_EQ(0, count_bad(self));
+	ASSERT_SWAPPED();
+}
+
+TEST_F(data, two_processes)
+{
+	uint8_t *gen = sv_shared(self->pages);
+	pid_t children[2];
+	size_t i;
+
+	free(self->gen);
+	self->gen = gen;
+	for (i = 0; i < 2; i++) {
+		children[i] = sv_fork();
+		if (!children[i])
+			_exit(work(self, i) ? 1 : 0);
+	}
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, sv_reap(children[i]));
+	ASSERT_EQ(0, count_bad(self));
+	ASSERT_SWAPPED();
+}
+
+SV_TEST_MAIN
