@@ -16,14 +16,6 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What a walk does with a record.
-pub(crate) enum Verdict {
-    /// Move it to the end of the list and go on.
-    Rotate,
-    /// Leave it where it is and end the walk.
-    Stop,
-}
-
 /// The records of a region's resident pages, oldest first, a list a node.
 #[pin_data(PinnedDrop)]
 pub(crate) struct ListLru {
@@ -89,10 +81,10 @@ impl ListLru {
         unsafe { bindings::list_lru_count_node(self.lru.get(), nid) }
     }
 
-    /// Shows at most `max` records of node `nid` to `visit`, oldest first.
-    /// `visit` runs under the list's lock: it neither sleeps nor takes an
-    /// entry bit, and what it learned may be stale on return.
-    pub(crate) fn walk<F: FnMut(&Record) -> Verdict>(&self, nid: i32, max: u64, mut visit: F) {
+    /// Shows the `max` oldest records of node `nid` to `visit` and makes them
+    /// the youngest. `visit` runs under the list's lock: it neither sleeps nor
+    /// takes an entry bit, and what it learned may be stale on return.
+    pub(crate) fn walk<F: FnMut(&Record)>(&self, nid: i32, max: u64, mut visit: F) {
         let mut left = max as c_ulong;
         // SAFETY: The lists are initialised; `visit_item` gets `visit` back as
         // the type that it was instantiated for.
@@ -121,7 +113,7 @@ impl PinnedDrop for ListLru {
 ///
 /// Called by `list_lru_walk_node` under the list's lock with a record's link
 /// and the `F` that `walk` passed.
-unsafe extern "C" fn visit_item<F: FnMut(&Record) -> Verdict>(
+unsafe extern "C" fn visit_item<F: FnMut(&Record)>(
     item: *mut bindings::list_head,
     _list: *mut bindings::list_lru_one,
     visit: *mut c_void,
@@ -131,8 +123,6 @@ unsafe extern "C" fn visit_item<F: FnMut(&Record) -> Verdict>(
     let record = unsafe { Record::from_lru(item) };
     // SAFETY: By the safety requirement.
     let visit = unsafe { &mut *visit.cast::<F>() };
-    match visit(record) {
-        Verdict::Rotate => bindings::lru_status::LRU_ROTATE,
-        Verdict::Stop => bindings::lru_status::LRU_STOP,
-    }
+    visit(record);
+    bindings::lru_status::LRU_ROTATE
 }

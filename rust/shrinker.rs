@@ -14,7 +14,6 @@ use crate::{
         Result, //
     },
     limit::BATCH_PAGES,
-    list_lru::Verdict,
     region,
     swapout::{
         self,
@@ -106,7 +105,6 @@ unsafe extern "C" fn scan(
             .walk(nid, left.min(BATCH_PAGES as u64), |record| {
                 left -= 1;
                 candidates.push(record.index());
-                Verdict::Rotate
             });
         let dropped = swapout::drop_clean(&region, &mut candidates);
         freed += dropped;

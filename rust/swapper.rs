@@ -21,7 +21,6 @@ use crate::{
     fault::headroom,
     kthread,
     limit::BATCH_PAGES,
-    list_lru::Verdict,
     lockdep,
     record::Record,
     region::{
@@ -227,21 +226,17 @@ fn clock(region: &OpenRegion, excess: u64) -> (u64, Outcome) {
     let mut old = Candidates::new();
     let mut young = Candidates::new();
     let mut scanned = 0;
-    let mut wanted = excess;
+    // A few more than wanted, of which some will be young.
+    let most = (2 * excess).clamp(BATCH_PAGES as u64 / 8, BATCH_PAGES as u64);
     // SAFETY: No precondition.
     for nid in 0..unsafe { bindings::swapvma_nr_nodes() } {
-        region.lru.walk(nid, region.residency.resident(), |record| {
-            if wanted == 0 || old.is_full() || young.is_full() {
-                return Verdict::Stop;
-            }
+        region.lru.walk(nid, most - scanned, |record| {
             scanned += 1;
             if record.is_aged() {
                 old.push(record.index());
-                wanted -= 1;
             } else {
                 young.push(record.index());
             }
-            Verdict::Rotate
         });
     }
     age(region, young.sorted());
