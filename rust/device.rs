@@ -44,6 +44,7 @@ use kernel::{
     fs::file::FileDescriptorReservation,
     prelude::*,
     str::CStr,
+    sync::Mutex,
     types::ForeignOwnable,
     uaccess::{
         UserPtr,
@@ -273,9 +274,52 @@ pub(crate) fn advise(region: &OpenRegion, offset: i64, length: i64, advice: i32)
     }
 }
 
-/// A descriptor of `/dev/swapvma`, with a region of its own.
+/// A descriptor of `/dev/swapvma`, with a region of its own once it is mapped.
+/// What cannot be done under mmap_lock is done before.
+#[pin_data]
 struct Device {
-    default: OpenFile,
+    #[pin]
+    default: Mutex<DefaultRegion>,
+    _pin: fs::Pin,
+}
+
+/// The default region of a descriptor.
+enum DefaultRegion {
+    /// Not mapped yet.
+    Attached(Option<Attached>),
+    /// Mapped.
+    Region(OpenFile),
+}
+
+impl Device {
+    fn new() -> Result<Pin<KBox<Self>>> {
+        let attached = Attached::new(c"", 0, c"")?;
+        let pin = fs::Pin::new()?;
+        KBox::pin_init(
+            pin_init!(Self {
+                default <- kernel::new_mutex!(DefaultRegion::Attached(Some(attached)), "swapvma_device"),
+                _pin: pin,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Returns the default region's file, creating it if `create`.
+    fn file(&self, create: bool) -> Result<OpenFile> {
+        let mut default = self.default.lock();
+        let attached = match &mut *default {
+            DefaultRegion::Region(file) => return Ok(file.clone()),
+            DefaultRegion::Attached(attached) if create => match attached.take() {
+                Some(attached) => attached,
+                // Lost to an mmap that failed.
+                None => Attached::new(c"", 0, c"")?,
+            },
+            DefaultRegion::Attached(_) => return Err(code::ENXIO),
+        };
+        let file = fs::create(attached, 0, limit::NONE)?;
+        *default = DefaultRegion::Region(file.clone());
+        Ok(file)
+    }
 }
 
 static FILE_OPERATIONS: Operations<bindings::file_operations> =
@@ -320,19 +364,16 @@ impl Drop for Registration {
 /// # Safety
 ///
 /// `file` is an open file of the device.
-unsafe fn default_of<'a>(file: *mut bindings::file) -> &'a Device {
+unsafe fn device_of<'a>(file: *mut bindings::file) -> Pin<&'a Device> {
     // SAFETY: By the safety requirement; `open` stored a box there.
-    unsafe { <KBox<Device> as ForeignOwnable>::borrow((*file).private_data) }
+    unsafe { <Pin<KBox<Device>> as ForeignOwnable>::borrow((*file).private_data) }
 }
 
 /// # Safety
 ///
 /// Called by the VFS with a new file of the device.
 unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-    let device = Attached::new(c"", 0, c"")
-        .and_then(|attached| fs::create(attached, 0, limit::NONE))
-        .and_then(|default| Ok(KBox::new(Device { default }, GFP_KERNEL)?));
-    match device {
+    match Device::new() {
         Ok(device) => {
             // SAFETY: By the safety requirement.
             unsafe { (*file).private_data = device.into_foreign() };
@@ -347,7 +388,7 @@ unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::fil
 /// Called by the VFS, once, when the last reference to the file is gone.
 unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
     // SAFETY: `open` stored a box there.
-    drop(unsafe { <KBox<Device> as ForeignOwnable>::from_foreign((*file).private_data) });
+    drop(unsafe { <Pin<KBox<Device>> as ForeignOwnable>::from_foreign((*file).private_data) });
     0
 }
 
@@ -356,11 +397,10 @@ unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::
 /// Called by the VFS for a file of the device.
 unsafe extern "C" fn ioctl(file: *mut bindings::file, command: c_uint, arg: c_ulong) -> c_long {
     // SAFETY: By the safety requirement.
-    let device = unsafe { default_of(file) };
+    let device = unsafe { device_of(file) };
     let result = Command::new(command).and_then(|decoded| match decoded.nr {
         CREATE => create(&read(&decoded, arg)?).map(|fd| fd as c_long),
-        _ if device.default.region().size() == 0 => Err(code::ENXIO),
-        _ => region_ioctl(&device.default.open_region(), command, arg).map(|()| 0),
+        _ => region_ioctl(&device.file(false)?.open_region(), command, arg).map(|()| 0),
     });
     match result {
         Ok(value) => value,
@@ -378,7 +418,7 @@ unsafe extern "C" fn mmap(
     // SAFETY: By the safety requirement.
     let (device, first, count) = unsafe {
         (
-            default_of(file),
+            device_of(file),
             (*area).vm_pgoff as u64,
             ours::swapvma_vma_pages(area),
         )
@@ -386,7 +426,11 @@ unsafe extern "C" fn mmap(
     let Some(end) = first.checked_add(count).filter(|&end| end <= MAX_PAGES) else {
         return code::EOVERFLOW.to_errno();
     };
-    let region = device.default.region();
+    let default = match device.file(true) {
+        Ok(default) => default,
+        Err(error) => return error.to_errno(),
+    };
+    let region = default.region();
     let grown = region.file.locked(|| match end * PAGE_BYTES {
         bytes if bytes > region.size() => punch::truncate(region, bytes),
         _ => Ok(()),
@@ -395,7 +439,7 @@ unsafe extern "C" fn mmap(
         return error.to_errno();
     }
     // SAFETY: The VMA is being set up, the file is open.
-    unsafe { bindings::vma_set_file(area, device.default.as_ptr()) };
+    unsafe { bindings::vma_set_file(area, default.as_ptr()) };
     // SAFETY: As above.
     match unsafe { vma::map(region, area) } {
         Ok(()) => 0,

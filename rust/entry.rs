@@ -18,11 +18,17 @@
 //! This file is pure logic: the same source runs on the host under loom and
 //! proptest.
 
-use crate::atomic::{
-    spin_wait,
-    Blank,
-    SpinScope,
-    Word, //
+use crate::{
+    atomic::{
+        spin_wait,
+        Blank,
+        SpinScope,
+        Word, //
+    },
+    fill::{
+        Fill,
+        FILL_BITS, //
+    },
 };
 
 const STATE_MASK: u64 = 0b111;
@@ -37,6 +43,9 @@ const WRITING: u64 = 2;
 const SWAPPED: u64 = 3;
 const READING: u64 = 4;
 const POISONED: u64 = 5;
+
+const _: () = assert!(STORED_SHIFT + FILL_BITS <= u64::BITS);
+const _: () = assert!(STORED_SHIFT + SLOT_BITS <= u64::BITS);
 
 /// Bits of a slot, the driver's name for one stored page.
 pub(crate) const SLOT_BITS: u32 = 56;
@@ -79,7 +88,7 @@ pub(crate) enum Stored {
     /// The driver has it in this slot.
     Slot(Slot),
     /// It is this word, repeated.
-    Fill(u32),
+    Fill(Fill),
 }
 
 /// Where a page of a region is.
@@ -100,15 +109,18 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// Whether the page is in `slot`.
+    pub(crate) fn is_stored_in(self, slot: Option<Slot>) -> bool {
+        matches!((self, slot), (State::Swapped(Stored::Slot(at)), Some(slot)) if at == slot)
+    }
+
     fn encode(self) -> u64 {
         match self {
             State::Empty => EMPTY,
             State::Resident(record) => record.0 | RESIDENT,
             State::Writing(record) => record.0 | WRITING,
             State::Swapped(Stored::Slot(slot)) => (slot.0 << STORED_SHIFT) | SWAPPED,
-            State::Swapped(Stored::Fill(word)) => {
-                (u64::from(word) << STORED_SHIFT) | FILL | SWAPPED
-            }
+            State::Swapped(Stored::Fill(fill)) => fill.bits() << STORED_SHIFT | FILL | SWAPPED,
             State::Reading(read) => read.0 | READING,
             State::Poisoned => POISONED,
         }
@@ -120,7 +132,7 @@ impl State {
         match word & STATE_MASK {
             RESIDENT => State::Resident(address),
             WRITING => State::Writing(address),
-            SWAPPED if word & FILL != 0 => State::Swapped(Stored::Fill(stored as u32)),
+            SWAPPED if word & FILL != 0 => State::Swapped(Stored::Fill(Fill::from_bits(stored))),
             SWAPPED => State::Swapped(Stored::Slot(Slot(stored))),
             READING => State::Reading(address),
             POISONED => State::Poisoned,

@@ -238,8 +238,8 @@ fn look(vmf: &Vmf, entry: &Entry, index: u64) -> Step {
             }
         },
         Found::Empty => create(vmf, entry, index, State::Empty),
-        Found::Swapped(Stored::Fill(word)) => {
-            create(vmf, entry, index, State::Swapped(Stored::Fill(word)))
+        Found::Swapped(Stored::Fill(fill)) => {
+            create(vmf, entry, index, State::Swapped(Stored::Fill(fill)))
         }
         Found::Swapped(Stored::Slot(slot)) => {
             if vmf.has_flag(bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT) {
@@ -299,7 +299,7 @@ fn prepare(zero: bool) -> Result<Target> {
 /// is `was`. Residency was reserved.
 fn make(region: &Region, entry: &Entry, index: u64, was: State) -> Result<Option<Locked>> {
     let fill = match was {
-        State::Swapped(Stored::Fill(word)) => Some(word),
+        State::Swapped(Stored::Fill(fill)) => Some(fill.word()),
         _ => None,
     };
     let mut target = prepare(!matches!(fill, Some(word) if word != 0))?;

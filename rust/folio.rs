@@ -15,6 +15,7 @@ use crate::{
         code,
         Result, //
     },
+    fill::Fill,
     lockdep,
     range::PAGE_BYTES, //
 };
@@ -253,8 +254,8 @@ impl NewPage {
     }
 
     /// Fills the page with a word.
-    pub(crate) fn fill(&mut self, word: u32) {
-        for chunk in self.bytes().chunks_exact_mut(4) {
+    pub(crate) fn fill(&mut self, word: u64) {
+        for chunk in self.bytes().chunks_exact_mut(size_of::<u64>()) {
             chunk.copy_from_slice(&word.to_ne_bytes());
         }
     }
@@ -367,13 +368,13 @@ impl core::ops::Deref for Frozen {
 
 impl Frozen {
     /// Returns the word that the page repeats, if it does.
-    pub(crate) fn same_filled(&self) -> Option<u32> {
+    pub(crate) fn same_filled(&self) -> Option<Fill> {
         // SAFETY: The folio is valid; on 64-bit all memory is mapped.
         let address = unsafe { ours::swapvma_folio_address(self.0.as_ptr()) };
         // SAFETY: The address is that of a page that, its count being frozen,
         // nobody changes.
         let words = unsafe { &*address.cast::<[u64; PAGE_SIZE / 8]>() };
-        crate::fill::same_filled(words)
+        Fill::of_page(words)
     }
 
     /// Lets others use the page again.

@@ -227,16 +227,17 @@ unsafe extern "C" fn init_fs_context(context: *mut bindings::fs_context) -> c_in
     unsafe { ours::swapvma_init_fs_context(context.cast()) }
 }
 
-/// The mount, while a region is open.
-struct Pin;
+/// The mount, while a region is open or about to be created.
+pub(crate) struct Pin(());
 
 impl Pin {
-    fn new() -> Result<Self> {
+    /// Mounts the file system unless it is mounted. May sleep and allocate.
+    pub(crate) fn new() -> Result<Self> {
         // SAFETY: The three statics are these functions' alone, which lock them.
         let result =
             unsafe { bindings::simple_pin_fs(FILE_SYSTEM.get(), MOUNT.get(), MOUNTED.get()) };
         kernel::error::to_result(result)?;
-        Ok(Self)
+        Ok(Self(()))
     }
 
     fn mount(&self) -> *mut bindings::vfsmount {
@@ -346,7 +347,7 @@ unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::
         region.forget();
     }
     // The mount outlives this: the file's path holds it.
-    drop(Pin);
+    drop(Pin(()));
     0
 }
 

@@ -376,13 +376,39 @@ impl Region {
         slot
     }
 
-    /// As [`Region::remove`] for a page that nobody else uses: it is freed.
-    pub(crate) fn evict(&self, entry: &Entry, page: Frozen, then: State) -> Option<Slot> {
-        // The count has to be there before references are dropped; nobody can
-        // find the page once its entry says otherwise, and until then it is
-        // locked.
-        let page = page.thaw();
-        self.remove(entry, &page, then)
+    /// Takes a page that nobody else uses out of memory, if `decide` says what
+    /// its entry becomes. The page is locked and in no page table. Its count is
+    /// frozen, and thus its content final, for as long as `decide` runs; the
+    /// entry bit hides that from everybody. Returns the slot of a stored copy.
+    ///
+    /// # Errors
+    ///
+    /// The page, if somebody uses it or `decide` lets it stay.
+    pub(crate) fn evict(
+        &self,
+        entry: &Entry,
+        page: Locked,
+        decide: impl FnOnce(&mut LockedEntry<'_>, &Frozen) -> Option<State>,
+    ) -> core::result::Result<Option<Slot>, Locked> {
+        let nid = page.nid();
+        let mut entry = entry.lock();
+        let frozen = page.freeze()?;
+        let then = decide(&mut entry, &frozen);
+        let slot = Record::of(&entry).and_then(Record::slot);
+        let page = frozen.thaw();
+        let Some(then) = then else {
+            return Err(page);
+        };
+        if let Some(record) = Record::of(&entry) {
+            self.lru.del(record, nid);
+        }
+        let taken = record::take(&mut entry, then);
+        drop(entry);
+        page.detach();
+        // Record and reference are given back without the entry bit.
+        drop(taken);
+        self.residency.release();
+        Ok(slot)
     }
 
     /// A store to the page is about to be possible: it becomes dirty, and a

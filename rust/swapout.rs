@@ -21,6 +21,7 @@ use crate::{
         Registered, //
     },
     entry::{
+        Locked as LockedEntry,
         Slot,
         State,
         Stored, //
@@ -208,49 +209,70 @@ fn evict(
         let Some((index, page)) = taken.take() else {
             continue;
         };
-        let Ok(frozen) = page.freeze() else {
+        let Some(entry) = region.table.find(index) else {
             continue;
         };
-        match (settle(region, index, &frozen), batch) {
-            // A driver is told that a copy is stale, which the shrinker may not.
-            (Some((_, Some(_))), None) | (None, None) => {}
-            (Some((then, stale)), _) => {
-                count_eviction(region, then, frozen.is_dirty());
-                if let Some(entry) = region.table.find(index) {
-                    region.evict(entry, frozen, then);
-                }
+        let mut fate = Fate::Stay;
+        let evicted = region.evict(entry, page, |entry, page| {
+            fate = settle(entry, page, batch.is_some());
+            match fate {
+                Fate::Leave(then) => Some(then),
+                Fate::Stay | Fate::Write => None,
+            }
+        });
+        match (evicted, fate, batch) {
+            (Ok(slot), Fate::Leave(then), _) => {
+                count_eviction(region, then);
                 outcome.done += 1;
-                if let Some(stale) = stale {
+                if let (Some(stale), false) = (slot, then.is_stored_in(slot)) {
                     region.attached.discard(stale);
                 }
             }
-            (None, Some((batch, ticket))) => enter(region, batch, ticket, index, frozen.thaw()),
+            (Err(page), Fate::Write, Some((batch, ticket))) => {
+                enter(region, batch, ticket, index, page);
+            }
+            // Pinned, or a munmap has yet to flush a TLB: another time.
+            _ => {}
         }
     }
     outcome
 }
 
-/// Decides what becomes of a page that nobody uses: its next state, and the
-/// slot of a copy that nobody needs; `None` if it has to be written.
-fn settle(region: &Region, index: u64, page: &Frozen) -> Option<(State, Option<Slot>)> {
-    let slot = {
-        let entry = region.table.find(index)?.lock();
-        Record::of(&entry)?.slot()
-    };
-    match slot {
-        Some(slot) if !page.is_dirty() => return Some((State::Swapped(Stored::Slot(slot)), None)),
-        // Never written since it was made of zeroes.
-        None if !page.is_dirty() => return Some((State::Empty, None)),
-        _ => {}
-    }
-    if page.is_poisoned() {
-        return Some((State::Poisoned, slot));
-    }
-    let word = page.same_filled()?;
-    Some((State::Swapped(Stored::Fill(word)), slot))
+/// What becomes of a page that nobody uses.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// It stays as it is.
+    Stay,
+    /// It leaves memory at once.
+    Leave(State),
+    /// It has to be written first.
+    Write,
 }
 
-fn count_eviction(region: &Region, then: State, dirty: bool) {
+/// Decides it. Under the entry bit.
+fn settle(entry: &LockedEntry<'_>, page: &Frozen, may_write: bool) -> Fate {
+    let Some(slot) = Record::of(entry).map(Record::slot) else {
+        return Fate::Stay;
+    };
+    if !page.is_dirty() {
+        // Without a copy, it was never written since it was made of zeroes.
+        return Fate::Leave(slot.map_or(State::Empty, |slot| State::Swapped(Stored::Slot(slot))));
+    }
+    if slot.is_some() && !may_write {
+        // The driver has to hear that its copy is stale, not in an allocation.
+        return Fate::Stay;
+    }
+    if page.is_poisoned() {
+        return Fate::Leave(State::Poisoned);
+    }
+    match page.same_filled() {
+        Some(fill) => Fate::Leave(State::Swapped(Stored::Fill(fill))),
+        None if may_write => Fate::Write,
+        None => Fate::Stay,
+    }
+}
+
+fn count_eviction(region: &Region, then: State) {
     match then {
         State::Swapped(stored) => {
             region.counters.swapped.add(1);
@@ -259,7 +281,7 @@ fn count_eviction(region: &Region, then: State, dirty: bool) {
                 Stored::Slot(_) => region.counters.clean_drops.count(1),
             }
         }
-        State::Empty if !dirty => region.counters.clean_drops.count(1),
+        State::Empty => region.counters.clean_drops.count(1),
         _ => {}
     }
 }
@@ -450,16 +472,19 @@ fn stored(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> bo
         // Rescued by a load: the copy is valid for as long as it is clean.
         return false;
     }
-    let (Some(entry), Ok(frozen)) = (region.table.find(index), page.freeze()) else {
+    let Some(entry) = region.table.find(index) else {
         return false;
     };
-    if frozen.is_dirty() {
-        // Written through a pin meanwhile. The next swapout discards the copy.
+    let evicted = region.evict(entry, page, |_, page| {
+        // Dirty: written through a pin meanwhile. The next swapout discards
+        // the copy.
+        (!page.is_dirty()).then_some(State::Swapped(Stored::Slot(slot)))
+    });
+    if evicted.is_err() {
         return false;
     }
     region.counters.swapped.add(1);
     region.counters.swapouts.count(1);
-    region.evict(entry, frozen, State::Swapped(Stored::Slot(slot)));
     true
 }
 

@@ -97,3 +97,16 @@ kernel_args() {
 		KARGS+=(LLVM="${LLVM:--$LLVM_VERSION}")
 	fi
 }
+
+# copy_module CHECKOUT DIR: the sources of the module and the samples, for a
+# build whose objects are not to mix with those of the checkout. What an earlier
+# build in DIR left stays.
+copy_module() {
+	local pattern exclude=()
+	for pattern in '*.o' '*.ko' '*.mod' '*.mod.c' '*.rmeta' '*_generated.*' '.*.cmd' \
+		Module.symvers modules.order; do
+		exclude+=(--exclude "$pattern")
+	done
+	mkdir -p "$2"
+	(cd "$1" && rsync -a --delete "${exclude[@]}" Kbuild rust samples include "$2/")
+}

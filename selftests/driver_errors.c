@@ -220,13 +220,29 @@ TEST_F(errors, read_failure_in_prefetch)
 }
 
 /* A store of 40 pages for 64: 40 go out, 24 stay, none is lost. */
-TEST_F_TIMEOUT(errors, store_is_full, 60)
+FIXTURE(full)
+{
+	struct sv_baseline base;
+	char *map;
+	int fd;
+};
+
+FIXTURE_SETUP(full)
+{
+	sv_reload_test("pages=40");
+	sv_begin(&self->base);
+}
+
+FIXTURE_TEARDOWN_PARENT(full)
+{
+	EXPECT_TRUE(sv_end(&self->base));
+	sv_reload_test("");
+}
+
+TEST_F_TIMEOUT(full, store, 60)
 {
 	const size_t store = 40;
 
-	sv_unmap(self->map, PAGES);
-	close(self->fd);
-	sv_reload_test("pages=40");
 	self->fd = sv_create("test", "", PAGES, SV_NO_LIMIT);
 	self->map = sv_map_rw(self->fd, PAGES);
 	sv_fill_range(self->map, 0, PAGES, SV_TEXT, 2);
@@ -236,13 +252,10 @@ TEST_F_TIMEOUT(errors, store_is_full, 60)
 	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 2));
 	/* Rewritten pages give their slots back, and those are used again. */
 	sv_fill_range(self->map, 0, PAGES, SV_TEXT, 3);
-	ASSERT_TRUE(sv_wait_for(sv_get("stored") == 0));
 	ASSERT_TRUE(sv_wait_for(sv_pageout(self->fd, 0, PAGES) >= 0 &&
 				SV_STAT(self->fd, resident) == PAGES - store));
+	ASSERT_EQ(store, sv_get("stored"));
 	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 3));
-	sv_unmap(self->map, PAGES);
-	close(self->fd);
-	sv_reload_test("");
 }
 
 /* Completion in the callback, later from a work item, and from a hard interrupt. */

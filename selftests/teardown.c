@@ -132,9 +132,11 @@ static void victim(FIXTURE_DATA(teardown) *self, int flags, enum how how)
 /* A victim with pages 0 to 63 mapped, and pages @first.. @nr asleep in swapout. */
 #define START(how, first, nr)							\
 	do {									\
-		self->victim = sv_fork();					\
-		if (!self->victim)						\
+		pid_t pid = sv_fork();						\
+										\
+		if (!pid)							\
 			victim(self, variant->flags, how);			\
+		self->victim = pid;						\
 		ASSERT_TRUE(sv_wait_for(stage(self->p) == 1));			\
 		self->closes = sv_get("vma_closes");				\
 		sv_set("block", 1);						\

@@ -16,10 +16,12 @@ use crate::{
     },
 };
 #[cfg(loom)]
-use loom::sync::atomic::{
-    AtomicPtr,
-    AtomicU64, //
+use crate::model::{
+    cell::AtomicU64,
+    step, //
 };
+#[cfg(loom)]
+use loom::sync::atomic::AtomicPtr;
 #[cfg(not(loom))]
 use std::sync::atomic::{
     AtomicPtr,
@@ -43,13 +45,11 @@ impl Word {
 
     /// Reads the word (acquire).
     pub(crate) fn load(&self) -> u64 {
-        operation();
         self.0.load(Ordering::Acquire)
     }
 
     /// Writes the word (release).
     pub(crate) fn store_release(&self, value: u64) {
-        operation();
         let order = if flaw::is(Flaw::RelaxedStore) {
             Ordering::Relaxed
         } else {
@@ -70,39 +70,33 @@ impl Word {
 
     /// Adds and returns the value before (full order).
     pub(crate) fn add(&self, value: u64) -> u64 {
-        operation();
         self.0.fetch_add(value, Ordering::SeqCst)
     }
 
     /// Subtracts and returns the value before (full order).
     pub(crate) fn sub(&self, value: u64) -> u64 {
-        operation();
         self.0.fetch_sub(value, Ordering::SeqCst)
     }
 
     fn exchange(&self, old: u64, new: u64, order: Ordering) -> std::result::Result<u64, u64> {
-        operation();
         if flaw::is(Flaw::TornCmpxchg) {
             let now = self.0.load(Ordering::SeqCst);
             if now != old {
                 return Err(now);
             }
-            operation();
-            self.0.store(new, Ordering::SeqCst);
+                self.0.store(new, Ordering::SeqCst);
             return Ok(now);
         }
         self.0.compare_exchange(old, new, order, Ordering::Relaxed)
     }
 }
 
-#[cfg(loom)]
-use crate::model::operation;
 /// One turn of a spinning loop.
 #[cfg(loom)]
 pub(crate) use crate::model::turn as spin_wait;
 
 #[cfg(not(loom))]
-fn operation() {}
+fn step() {}
 
 /// One turn of a spinning loop.
 #[cfg(not(loom))]
@@ -120,11 +114,6 @@ impl SpinScope {
     pub(crate) fn enter() -> Self {
         SPINNING.set(SPINNING.get() + 1);
         Self(PhantomData)
-    }
-
-    /// Begins the section for a single attempt.
-    pub(crate) fn try_enter() -> Self {
-        Self::enter()
     }
 
     /// Counts the sections of this thread; of all threads of a loom model.
@@ -186,7 +175,7 @@ impl<T, const N: usize> Blank for LazyArray<T, N> {
 impl<T: Blank, const N: usize> LazyArray<T, N> {
     /// Returns the array if it is there. Any context.
     pub(crate) fn get(&self) -> Option<&[T; N]> {
-        operation();
+        step();
         // SAFETY: By the type invariant, a non-null pointer is valid for as
         // long as `self` is borrowed; the load pairs with the release of
         // publication.
@@ -214,7 +203,7 @@ impl<T: Blank, const N: usize> LazyArray<T, N> {
     }
 
     fn publish(&self, array: *mut [T; N]) -> std::result::Result<*mut [T; N], *mut [T; N]> {
-        operation();
+        step();
         if flaw::is(Flaw::PlainPublication) {
             self.0.store(array, Ordering::SeqCst);
             return Ok(ptr::null_mut());

@@ -28,6 +28,9 @@ mod bitmap;
 #[path = "../../rust/entry.rs"]
 mod entry;
 #[deny(unsafe_code)]
+#[path = "../../rust/fill.rs"]
+mod fill;
+#[deny(unsafe_code)]
 #[path = "../../rust/inflight.rs"]
 mod inflight;
 #[deny(unsafe_code)]
@@ -37,8 +40,14 @@ mod limit;
 #[path = "../../rust/range.rs"]
 mod range;
 #[deny(unsafe_code)]
+#[path = "../../rust/drivers/ram/slot.rs"]
+mod slot;
+#[deny(unsafe_code)]
 #[path = "../../rust/table.rs"]
 mod table;
+#[deny(unsafe_code)]
+#[path = "../../rust/window/set.rs"]
+mod window;
 
 #[cfg(loom)]
 mod model;

@@ -12,6 +12,8 @@
 //! a deeper run; with `--nocapture` each model says how many executions it took.
 
 mod bit;
+pub(crate) mod cell;
+mod deadline;
 mod flight;
 mod lazy;
 mod page;
@@ -20,6 +22,7 @@ mod residency;
 mod swapin;
 mod swapout;
 mod task;
+mod window;
 
 use crate::flaw::{
     self,
@@ -37,10 +40,12 @@ use std::{
         Cell,
         RefCell, //
     },
+    collections::BTreeSet,
     rc::Rc,
     sync::{
         atomic::AtomicUsize,
-        Arc, //
+        Arc,
+        Mutex, //
     }, //
 };
 
@@ -56,16 +61,14 @@ thread_local! {
 }
 
 /// A step that loom tries before and after every step of the other threads.
-fn step() {
+pub(crate) fn step() {
     let steps = STEPS.with_borrow(|steps| steps.clone());
     steps.expect("a model is running").fetch_add(1, Ordering::Relaxed);
 }
 
-/// An operation of the pure logic: a step of the models that want them all.
-pub(crate) fn operation() {
-    if FINE.get() {
-        step();
-    }
+/// Whether the operations of the pure logic are steps.
+fn explores_operations() -> bool {
+    FINE.get()
 }
 
 /// One turn of a spinning loop.
@@ -80,9 +83,9 @@ pub(crate) fn turn() {
 /// How much of a model is a step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Steps {
-    /// Each operation of the pure logic.
+    /// Each operation of the pure logic, in all orders that memory allows.
     Fine,
-    /// What the model says.
+    /// What the model says; the operations in between belong to the step.
     Coarse,
 }
 
@@ -129,4 +132,29 @@ fn join(others: impl IntoIterator<Item = JoinHandle<()>>) {
     for other in others {
         other.join().expect("no panic");
     }
+}
+
+/// Loom has to try every order of the steps, or the models show nothing.
+#[test]
+fn every_order_of_steps_is_tried() {
+    let orders = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = orders.clone();
+    explore(Steps::Coarse, 9, move || {
+        let order = Arc::new(Mutex::new(String::new()));
+        let act = |name: char| {
+            move |order: &Mutex<String>| {
+                for _ in 0..3 {
+                    step();
+                    order.lock().expect("no panic").push(name);
+                }
+            }
+        };
+        let others = [spawn(&order, act('b')), spawn(&order, act('c'))];
+        act('a')(&order);
+        join(others);
+        let order = order.lock().expect("no panic").clone();
+        seen.lock().expect("no panic").insert(order);
+    });
+    // 9! / (3! 3! 3!)
+    assert_eq!(orders.lock().expect("no panic").len(), 1680);
 }

@@ -3,10 +3,10 @@
 //! A region of one page, with what the kernel keeps about it: folio, PTE,
 //! record, the driver's copies, and the history that the end has to agree with.
 //!
-//! The entry, its bit and the bitmap of the record pool are the module's code,
-//! on loom's atomics. What the core kernel orders by locks of its own (PTE,
-//! references, dirty bit) changes in one [`step`] each. A record is a loom cell,
-//! so that loom sees whether the entry bit protects it.
+//! The entry, its bit and the bitmap of the record pool are the module's code.
+//! Threads switch at a [`step`] and at the folio lock: what happens under the
+//! entry bit, or under a lock of the core kernel (PTE, references, dirty bit),
+//! is one step. That the bit protects a record is shown in `bit.rs`.
 
 use super::step;
 use crate::{
@@ -21,12 +21,9 @@ use crate::{
         Stored, //
     },
 };
-use loom::{
-    cell::UnsafeCell,
-    sync::{
-        Mutex,
-        MutexGuard, //
-    }, //
+use loom::sync::{
+    Mutex,
+    MutexGuard, //
 };
 use std::{
     cell::{
@@ -42,7 +39,7 @@ pub(super) const INITIAL: u64 = 7;
 /// Contents of a copy that the page has outlived.
 const OUTLIVED: u64 = 1000;
 
-const FRAMES: usize = 4;
+const FRAMES: usize = 8;
 const RECORDS: usize = 3;
 /// References of a page that nobody else uses: the table's and the caller's.
 const UNUSED: u32 = 2;
@@ -113,9 +110,11 @@ pub(super) struct Region {
     /// Whether the driver fails to read.
     pub(super) failing: Cell<bool>,
     pub(super) reads: RefCell<BTreeMap<u64, (Read, Status)>>,
+    /// Batches that a store took the page out of.
+    pub(super) cancelled: RefCell<Vec<u64>>,
     frames: Vec<Frame>,
     used: Cell<usize>,
-    records: [UnsafeCell<Record>; RECORDS],
+    records: [Cell<Record>; RECORDS],
     pool: RefCell<Bitmap>,
     copies: RefCell<BTreeMap<u64, u64>>,
     last: Cell<u64>,
@@ -123,7 +122,7 @@ pub(super) struct Region {
 }
 
 // SAFETY: Loom runs one thread at a time, and the cells are not borrowed across
-// a point where it switches; it checks the records itself.
+// a point where it switches.
 unsafe impl Sync for Region {}
 // SAFETY: As above.
 unsafe impl Send for Region {}
@@ -149,6 +148,7 @@ impl Region {
             unflushed: Cell::default(),
             failing: Cell::new(false),
             reads: RefCell::default(),
+            cancelled: RefCell::default(),
             frames: (0..FRAMES).map(|_| frame()).collect(),
             used: Cell::new(0),
             records: Default::default(),
@@ -268,8 +268,7 @@ impl Region {
         let (State::Resident(at) | State::Writing(at)) = locked.get() else {
             return None;
         };
-        // SAFETY: The entry bit is held.
-        Some(self.records[index_of(at)].with(|record| unsafe { *record }))
+        Some(self.records[index_of(at)].get())
     }
 
     pub(super) fn change_record(
@@ -280,8 +279,10 @@ impl Region {
         let (State::Resident(at) | State::Writing(at)) = locked.get() else {
             panic!("no record to change");
         };
-        // SAFETY: The entry bit is held.
-        self.records[index_of(at)].with_mut(|record| change(unsafe { &mut *record }));
+        let cell = &self.records[index_of(at)];
+        let mut record = cell.get();
+        change(&mut record);
+        cell.set(record);
     }
 
     /// Makes `frame` the page of the region, whose reference the table gets.

@@ -69,7 +69,16 @@ fn load_swapout_and_replace() {
     region.assert_quiet();
 }
 
-/// A load maps the page again while it is written; a munmap may follow.
+/// A load maps the page again while it is written.
+fn load_and_swapout() {
+    let region = Region::resident();
+    let swapper = spawn(&region, Region::swapout);
+    load(&region);
+    join([swapper]);
+    region.assert_quiet();
+}
+
+/// As before, and the mapping goes away.
 fn load_swapout_and_munmap() {
     let region = Region::resident();
     let swapper = spawn(&region, Region::swapout);
@@ -142,7 +151,8 @@ fn late_answer() {
     region.assert_quiet();
 }
 
-/// An answer meets the page in the hands of another batch.
+/// An answer meets the page in the hands of another batch. The reference of the
+/// first keeps swapout off the page, but not laundering.
 fn answer_meets_another_batch() {
     let region = Region::mapped();
     let batch = region.submit(Operation::Swapout).expect("nobody uses it");
@@ -150,7 +160,7 @@ fn answer_meets_another_batch() {
     region.release(&batch);
     let late = spawn(&region, move |region| region.apply(batch, Some(slot)));
     region.store(1);
-    region.swapout();
+    region.launder();
     join([late]);
     region.assert_quiet();
     assert_eq!(region.load().expect("no SIGBUS"), 1);
@@ -179,55 +189,129 @@ fn one_after_the_other() {
 
 #[test]
 fn a_store_meets_a_swapout() {
-    explore(Coarse, 3, store_and_swapout);
+    explore(Coarse, 4, store_and_swapout);
 }
 
 #[test]
 fn stores_meet_swapouts() {
-    explore(Coarse, 3, stores_and_swapouts);
+    explore(Coarse, 4, stores_and_swapouts);
 }
 
 #[test]
 fn a_store_a_swapout_and_a_punch() {
-    explore(Coarse, 2, store_swapout_and_punch);
+    explore(Coarse, 3, store_swapout_and_punch);
 }
 
 #[test]
 fn a_load_a_swapout_and_a_new_page() {
-    explore(Coarse, 2, load_swapout_and_replace);
+    explore(Coarse, 3, load_swapout_and_replace);
 }
 
 #[test]
 fn a_load_rescues_the_page() {
-    explore(Coarse, 3, load_swapout_and_munmap);
+    explore(Coarse, 4, load_and_swapout);
+    explore(Coarse, 4, load_swapout_and_munmap);
 }
 
 #[test]
 fn a_store_rescues_the_page() {
-    explore(Coarse, 3, store_munmap_and_swapout);
+    explore(Coarse, 4, store_munmap_and_swapout);
 }
 
 #[test]
 fn a_store_meets_a_flush() {
-    explore(Coarse, 2, munmap_store_and_swapout);
+    explore(Coarse, 3, munmap_store_and_swapout);
 }
 
 #[test]
 fn a_page_that_is_kept_is_dirty() {
-    explore(Coarse, 3, kept_and_swapout);
+    explore(Coarse, 4, kept_and_swapout);
 }
 
 #[test]
 fn a_laundered_page_is_clean() {
-    explore(Coarse, 2, launder_store_and_swapout);
+    explore(Coarse, 3, launder_store_and_swapout);
 }
 
 #[test]
 fn an_abandoned_page_is_not_touched() {
-    explore(Coarse, 3, late_answer);
+    explore(Coarse, 4, late_answer);
 }
 
 #[test]
 fn an_answer_knows_its_batch() {
-    explore(Coarse, 3, answer_meets_another_batch);
+    explore(Coarse, 4, answer_meets_another_batch);
+}
+
+#[test]
+#[should_panic(expected = "an unmapped page came back")]
+fn a_stale_fault_is_noticed() {
+    explore_with(&[Flaw::StaleFault], Coarse, 4, store_swapout_and_punch);
+}
+
+#[test]
+#[should_panic(expected = "the page is left as Writing")]
+fn a_stale_swapout_is_noticed() {
+    explore_with(&[Flaw::StaleSwapout], Coarse, 4, load_swapout_and_replace);
+}
+
+#[test]
+#[should_panic(expected = "a freed page was used")]
+fn a_stale_apply_is_noticed() {
+    explore_with(&[Flaw::StaleApply], Coarse, 4, store_swapout_and_punch);
+}
+
+#[test]
+#[should_panic(expected = "lost write: an old copy is valid")]
+fn an_answer_to_another_batch_is_noticed() {
+    explore_with(&[Flaw::AnyBatchApplies], Coarse, 4, answer_meets_another_batch);
+}
+
+#[test]
+#[should_panic(expected = "a reference to a frozen page was taken")]
+fn freezing_without_the_bit_is_noticed() {
+    explore_with(&[Flaw::FrozenWithoutBit], Coarse, 4, store_and_swapout);
+}
+
+#[test]
+#[should_panic(expected = "lost write: an old copy is valid")]
+fn submitting_what_is_in_use_is_noticed() {
+    explore_with(&[Flaw::NoFirstFreeze], Coarse, 4, munmap_store_and_swapout);
+}
+
+#[test]
+#[should_panic(expected = "an unmapped page came back")]
+fn freeing_what_is_in_use_is_noticed() {
+    explore_with(&[Flaw::NoSecondFreeze], Coarse, 4, load_and_swapout);
+}
+
+#[test]
+#[should_panic(expected = "a cancelled swapout was applied")]
+fn a_store_that_cancels_nothing_is_noticed() {
+    const FLAWS: &[Flaw] = &[Flaw::WriteDoesNotCancel, Flaw::NoSecondDirty];
+    explore_with(FLAWS, Coarse, 4, store_munmap_and_swapout);
+}
+
+#[test]
+fn either_check_alone_is_enough() {
+    explore_with(&[Flaw::WriteDoesNotCancel], Coarse, 4, store_munmap_and_swapout);
+    explore_with(&[Flaw::NoSecondDirty], Coarse, 4, store_munmap_and_swapout);
+}
+
+#[test]
+#[should_panic(expected = "lost write")]
+fn a_page_kept_clean_is_noticed() {
+    explore_with(&[Flaw::KeptClean], Coarse, 4, kept_and_swapout);
+}
+
+#[test]
+#[should_panic(expected = "lost write")]
+fn laundering_a_resident_page_is_noticed() {
+    explore_with(&[Flaw::LaunderLeavesResident], Coarse, 4, launder_store_and_swapout);
+}
+
+#[test]
+#[should_panic(expected = "an unmapped page came back")]
+fn a_punch_that_unmaps_early_is_noticed() {
+    explore_with(&[Flaw::PunchUnmapsEarly], Coarse, 4, store_swapout_and_punch);
 }

@@ -105,7 +105,9 @@ impl Region {
         if !frozen && !flaw::is(Flaw::NoFirstFreeze) {
             return None;
         }
-        step();
+        if without_bit {
+            step();
+        }
         let locked = locked.get_or_insert_with(|| self.entry.lock());
         let slot = self.record(locked).and_then(|record| record.slot);
         let dirty = self.page(frame).dirty;
@@ -194,6 +196,8 @@ impl Region {
             return;
         }
         if self.is_unused(batch.frame) {
+            let cancelled = self.cancelled.borrow().contains(&batch.seq);
+            assert!(!cancelled, "a cancelled swapout was applied");
             self.remove(batch.frame, State::Swapped(Stored::Slot(slot)));
         }
     }
@@ -236,7 +240,9 @@ impl Region {
         if !frozen && !flaw::is(Flaw::NoSecondFreeze) {
             return false;
         }
-        step();
+        if without_bit {
+            step();
+        }
         let dirty = self.page(frame).dirty && !flaw::is(Flaw::NoSecondDirty);
         if frozen {
             self.thaw(frame);

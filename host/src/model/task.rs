@@ -236,13 +236,13 @@ impl Region {
     fn make_dirty(&self, frame: usize) {
         step();
         self.change(frame, |page| page.dirty = true);
-        if flaw::is(Flaw::WriteDoesNotCancel) {
-            return;
-        }
         step();
         let mut locked = self.entry.lock();
-        if let State::Writing(record) = locked.get() {
-            locked.set(State::Resident(record));
+        if let (State::Writing(at), Some(record)) = (locked.get(), self.record(&locked)) {
+            self.cancelled.borrow_mut().push(record.written_by);
+            if !flaw::is(Flaw::WriteDoesNotCancel) {
+                locked.set(State::Resident(at));
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         Stored,
         SLOT_BITS, //
     },
+    fill::Fill,
 };
 use proptest::prelude::*;
 
@@ -30,8 +31,24 @@ fn slot(slot: u64) -> State {
     State::Swapped(Stored::Slot(Slot::new(slot).expect("a small slot")))
 }
 
-fn fill(word: u32) -> State {
-    State::Swapped(Stored::Fill(word))
+/// Words that an entry can hold, of every kind and at its bounds.
+const WORDS: [u64; 12] = [
+    0,
+    1,
+    u64::MAX,
+    0x5a5a_5a5a_5a5a_5a5a,
+    0xffff_fffe_ffff_fffe,
+    (1 << 56) - 1,
+    1 << 57,
+    1 << 63,
+    u64::MAX << 56,
+    u64::MAX << 7,
+    0x4009_21fb_5444_2d00,
+    (1 << 31) << 32 | 1 << 31,
+];
+
+fn fill(word: u64) -> State {
+    State::Swapped(Stored::Fill(Fill::new(word).expect("a word that fits")))
 }
 
 fn any_address() -> impl Strategy<Value = Address> {
@@ -46,7 +63,8 @@ pub(super) fn any_state() -> impl Strategy<Value = State> {
         any_address().prop_map(State::Writing),
         any_address().prop_map(State::Reading),
         prop_oneof![Just(0), Just(LAST_SLOT), 0..=LAST_SLOT].prop_map(slot),
-        prop_oneof![Just(0), Just(u32::MAX), any::<u32>()].prop_map(fill),
+        proptest::sample::select(WORDS.to_vec()).prop_map(fill),
+        any::<u32>().prop_map(|word| fill(word.into())),
         Just(State::Poisoned),
     ]
 }
@@ -73,7 +91,7 @@ fn extremes_survive_the_word() {
     for at in [0, 1, 1 << 31, 1 << 32, LAST_SLOT] {
         survives(&entry, slot(at));
     }
-    for word in [0, 1, u32::MAX] {
+    for word in WORDS {
         survives(&entry, fill(word));
     }
     survives(&entry, State::Poisoned);
@@ -83,12 +101,27 @@ fn extremes_survive_the_word() {
 #[test]
 fn slot_and_fill_of_one_number_differ() {
     let entry = Entry::blank();
-    for number in [0, 1, u32::MAX] {
-        set(&entry, slot(number.into()));
-        assert_ne!(entry.peek(), fill(number));
-        set(&entry, fill(number));
-        assert_ne!(entry.peek(), slot(number.into()));
+    for word in WORDS {
+        set(&entry, fill(word));
+        assert!(matches!(entry.peek(), State::Swapped(Stored::Fill(fill)) if fill.word() == word));
     }
+    for number in [0, 1, u64::from(u32::MAX), LAST_SLOT] {
+        set(&entry, slot(number));
+        assert!(matches!(entry.peek(), State::Swapped(Stored::Slot(slot)) if slot.get() == number));
+    }
+}
+
+#[test]
+fn only_one_slot_stores_a_page() {
+    holds((any_state(), any_state()), |(state, other)| {
+        let State::Swapped(Stored::Slot(slot)) = other else {
+            return Ok(());
+        };
+        prop_assert_eq!(state.is_stored_in(Some(slot)), state == other);
+        prop_assert!(other.is_stored_in(Some(slot)));
+        prop_assert!(!other.is_stored_in(None));
+        Ok(())
+    });
 }
 
 #[test]
@@ -128,32 +161,12 @@ fn any_state_survives_the_word_and_the_bit() {
 }
 
 #[test]
-fn a_failed_try_lock_changes_nothing() {
-    holds((any_state(), any_state()), |(first, second)| {
-        let entry = Entry::blank();
-        set(&entry, first);
-        let mut locked = entry.lock();
-        prop_assert!(entry.try_lock().is_none());
-        prop_assert!(entry.try_lock().is_none(), "the first attempt unlocked");
-        locked.set(second);
-        drop(locked);
-        prop_assert_eq!(entry.peek(), second);
-        prop_assert_eq!(entry.try_lock().map(|locked| locked.get()), Some(second));
-        Ok(())
-    });
-}
-
-#[test]
 fn sections_that_spin_end() {
     let entry = Entry::blank();
     assert_eq!(SpinScope::depth(), 0);
     let locked = entry.lock();
     assert_eq!(SpinScope::depth(), 1);
-    assert!(entry.try_lock().is_none());
-    assert_eq!(SpinScope::depth(), 1, "a failed attempt is still spinning");
     drop(locked);
-    assert_eq!(SpinScope::depth(), 0);
-    drop(entry.try_lock());
     assert_eq!(SpinScope::depth(), 0);
 }
 

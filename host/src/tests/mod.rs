@@ -4,10 +4,13 @@
 
 mod bitmap;
 mod entry;
+mod fill;
 mod inflight;
 mod limit;
 mod range;
+mod slot;
 mod table;
+mod window;
 
 use proptest::{
     strategy::Strategy,
