@@ -179,3 +179,50 @@ impl<T, const N: usize> Drop for LazyArray<T, N> {
         }
     }
 }
+
+#[kunit_tests(swapvma_atomic)]
+mod tests {
+    use super::*;
+    use crate::{
+        entry::{
+            Entry,
+            State,
+            Stored, //
+        },
+        fill::Fill,
+        table::{
+            Table,
+            MAX_PAGES, //
+        },
+    };
+
+    #[test]
+    fn levels_are_filled_once() -> Result {
+        let table = Table::new();
+        assert!(table.find(0).is_none());
+        let entry: *const Entry = table.fill(511)?;
+        assert!(core::ptr::eq(entry, table.fill(511)?));
+        assert_eq!(table.levels(), 1);
+        table.fill(512)?;
+        assert_eq!(table.levels(), 3);
+        table.fill(MAX_PAGES - 1)?;
+        assert_eq!(table.levels(), 7);
+        assert_eq!(table.fill(MAX_PAGES).err(), Some(code::EFBIG));
+        assert_eq!(table.next(1024), Some(MAX_PAGES - 512));
+        Ok(())
+    }
+
+    #[test]
+    fn entries_keep_what_they_are_given() -> Result {
+        let table = Table::new();
+        let entry = table.fill(7)?;
+        assert_eq!(entry.peek(), State::Empty);
+        let fill = Fill::new(u64::MAX).ok_or(code::EINVAL)?;
+        let mut locked = entry.lock();
+        locked.set(State::Swapped(Stored::Fill(fill)));
+        assert_eq!(entry.peek(), State::Empty);
+        drop(locked);
+        assert_eq!(entry.peek(), State::Swapped(Stored::Fill(fill)));
+        Ok(())
+    }
+}

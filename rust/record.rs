@@ -347,3 +347,38 @@ impl Partial {
         }
     }
 }
+
+#[kunit_tests(swapvma_record)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_come_and_go_with_their_records() -> Result {
+        const COUNT: usize = 3 * CAPACITY + 1;
+        let (in_use, pages) = usage();
+        let mut records = KVec::with_capacity(COUNT, GFP_KERNEL)?;
+        for _ in 0..COUNT {
+            records.push(alloc()?, GFP_KERNEL)?;
+        }
+        let (now, now_pages) = usage();
+        assert_eq!(now, in_use + COUNT as u64);
+        assert!(now_pages >= pages + 3);
+        let mut addresses = KVec::with_capacity(COUNT, GFP_KERNEL)?;
+        for record in records.iter() {
+            addresses.push(record.1.get(), GFP_KERNEL)?;
+        }
+        addresses.sort_unstable();
+        for pair in addresses.windows(2) {
+            assert!(pair[1] - pair[0] >= size_of::<Record>() as u64);
+        }
+        drop(records);
+        assert_eq!(usage(), (in_use, pages));
+        Ok(())
+    }
+
+    #[test]
+    fn records_are_small() {
+        // With the eight bytes of its entry, a page costs less than 64.
+        assert!(PAGE_SIZE / CAPACITY + 8 <= 64);
+    }
+}

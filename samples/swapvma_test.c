@@ -350,7 +350,7 @@ static void test_check_batch(struct swapvma_batch *batch)
 	for (i = 0; i < len; i++)
 		test_expect(swapvma_batch_page(batch, i), i);
 	for (i = 1; i < len; i++)
-		test_expect(!i || swapvma_batch_index(batch, i) > swapvma_batch_index(batch, i - 1), i);
+		test_expect(swapvma_batch_index(batch, i) > swapvma_batch_index(batch, i - 1), i);
 	test_expect(!swapvma_batch_page(batch, len), len);
 	test_expect(current->flags & PF_MEMALLOC, current->flags);
 	test_expect(current->flags & PF_KTHREAD, current->flags);

@@ -58,8 +58,8 @@ pub(crate) enum Flaw {
     /// A punch discards the slot that a read is reading.
     DiscardUnderRead,
 
-    /// A batch enters after it unmapped.
-    EnterAfterUnmap,
+    /// A waiter may look for batches before the PTEs are gone.
+    NoBarrier,
     /// A batch leaves before the answer is applied.
     LeaveBeforeApply,
     /// A batch wakes before it leaves.

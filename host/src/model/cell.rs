@@ -2,12 +2,18 @@
 
 //! The atomic behind a word of the pure logic in a model: loom's, or a plain one
 //! where the model says itself where threads may switch.
+//!
+//! What the kernel calls full order is more than `SeqCst`, which loom takes for
+//! `AcqRel`: a full barrier before and after.
 
 use super::{
     explores_operations,
     step, //
 };
-use loom::sync::atomic::AtomicU64 as Loom;
+use loom::sync::atomic::{
+    fence,
+    AtomicU64 as Loom, //
+};
 use std::sync::atomic::{
     AtomicU64 as Plain,
     Ordering, //
@@ -23,15 +29,24 @@ pub(crate) enum AtomicU64 {
 
 /// Calls a method of either atomic; loom's is a step.
 macro_rules! either {
-    ($self:ident.$method:ident($($argument:expr),*)) => {
+    ($self:ident.$method:ident($($argument:expr),*), $order:expr) => {
         match $self {
             AtomicU64::Explored(atomic) => {
                 step();
-                atomic.$method($($argument),*)
+                barrier($order);
+                let result = atomic.$method($($argument),*);
+                barrier($order);
+                result
             }
             AtomicU64::Plain(atomic) => atomic.$method($($argument),*),
         }
     };
+}
+
+fn barrier(order: Ordering) {
+    if order == Ordering::SeqCst {
+        fence(Ordering::SeqCst);
+    }
 }
 
 impl AtomicU64 {
@@ -44,11 +59,11 @@ impl AtomicU64 {
     }
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
-        either!(self.load(order))
+        either!(self.load(order), order)
     }
 
     pub(crate) fn store(&self, value: u64, order: Ordering) {
-        either!(self.store(value, order));
+        either!(self.store(value, order), order);
     }
 
     pub(crate) fn compare_exchange(
@@ -58,14 +73,14 @@ impl AtomicU64 {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u64, u64> {
-        either!(self.compare_exchange(old, new, success, failure))
+        either!(self.compare_exchange(old, new, success, failure), success)
     }
 
     pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
-        either!(self.fetch_add(value, order))
+        either!(self.fetch_add(value, order), order)
     }
 
     pub(crate) fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
-        either!(self.fetch_sub(value, order))
+        either!(self.fetch_sub(value, order), order)
     }
 }

@@ -26,14 +26,15 @@ use crate::{
     },
 };
 use loom::sync::{
+    atomic::{
+        fence,
+        Ordering, //
+    },
     Condvar,
     Mutex, //
 };
 use std::{
-    cell::{
-        Cell,
-        RefCell, //
-    },
+    cell::RefCell,
     ops::Range,
     sync::Arc, //
 };
@@ -101,7 +102,6 @@ struct Region {
     flights: Mutex<InFlight>,
     in_swapout: Word,
     wait: WaitQueue,
-    mapped: Cell<bool>,
     truth: RefCell<Truth>,
 }
 
@@ -119,7 +119,6 @@ impl Region {
             flights: Mutex::new(InFlight::new()),
             in_swapout: Word::new(0),
             wait: WaitQueue::new(),
-            mapped: Cell::new(true),
             truth: RefCell::default(),
         })
     }
@@ -141,21 +140,16 @@ impl Region {
             self.wait.wake_all();
         }
         step();
-        let gone = |(seq, _): &(u64, _)| *seq != ticket.seq();
-        self.truth.borrow_mut().in_flight.retain(gone);
         let left = self.flights.lock().expect("no panic").leave(ticket);
         if left {
             self.in_swapout.sub(1);
         }
+        let gone = |(seq, _): &(u64, _)| *seq != ticket.seq();
+        self.truth.borrow_mut().in_flight.retain(gone);
         if !flaw::is(Flaw::WakeBeforeLeave) {
             self.wait.wake_all();
         }
         left || flaw::is(Flaw::LeavesTwice)
-    }
-
-    fn unmap(&self) {
-        step();
-        self.mapped.set(false);
     }
 
     /// The driver answers, and the answer is applied.
@@ -167,7 +161,7 @@ impl Region {
     /// One batch of `pages`, by the swapper.
     fn swapout(&self, pages: Range<u64>) {
         let ticket = self.enter(pages);
-        self.unmap();
+        step();
         if flaw::is(Flaw::LeaveBeforeApply) {
             self.leave(ticket);
             self.drive(ticket);
@@ -188,12 +182,15 @@ impl Region {
         assert!(!in_driver, "close returned with a batch in the driver");
     }
 
-    /// Removes the PTEs and returns the batches that concern them: those that
-    /// are in flight at that moment.
+    /// Removes the PTEs, flushes TLBs, which is a full barrier, and returns the
+    /// batches that concern the PTEs: those that are in flight at that moment.
     fn remove_ptes(&self, pages: &Range<u64>) -> Vec<u64> {
         step();
-        self.mapped.set(false);
-        overlapping(&self.truth.borrow(), pages)
+        let concerned = overlapping(&self.truth.borrow(), pages);
+        if !flaw::is(Flaw::NoBarrier) {
+            fence(Ordering::SeqCst);
+        }
+        concerned
     }
 
     /// Waits for the batches in flight that overlap `pages`.
@@ -214,10 +211,10 @@ impl Region {
         drop(flights);
         self.wait.wait(|| {
             step();
-            let wait = self.flights.lock().expect("no panic").overlaps(pages, horizon);
-            let old = |seq: &u64| *seq <= newest;
-            let concerned = overlapping(&self.truth.borrow(), pages).iter().any(old);
-            assert!(concerned || !wait, "close waits for a batch that came later");
+            let flights = self.flights.lock().expect("no panic");
+            let wait = flights.overlaps(pages, horizon);
+            let late = wait && !flights.overlaps(pages, newest);
+            assert!(!late, "close waits for a batch that came later");
             !wait
         });
     }
@@ -330,6 +327,12 @@ fn an_abandoned_batch_leaves_once() {
 #[should_panic(expected = "close returned with a batch in the driver")]
 fn an_early_horizon_is_noticed() {
     explore_with(&[Flaw::EarlyHorizon], Fine, 4, close_meets_a_batch);
+}
+
+#[test]
+#[should_panic(expected = "close returned with a batch in the driver")]
+fn looking_without_a_barrier_is_noticed() {
+    explore_with(&[Flaw::NoBarrier], Fine, 4, close_meets_a_batch);
 }
 
 #[test]
