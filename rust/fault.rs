@@ -136,6 +136,13 @@ impl Vmf {
         }
     }
 
+    /// Returns which of `count` pages from `first` are in no page table of the
+    /// VMA, one bit each. Under RCU; the answer may be stale on return.
+    fn unmapped(&self, first: u64, count: u32) -> u64 {
+        // SAFETY: By the type invariant; the pages share the fault's page table.
+        unsafe { ours::swapvma_vmf_unmapped(self.0.as_ptr(), first as usize, count) }
+    }
+
     /// Returns a locked page from `->fault`.
     fn hand_out(mut self, page: Locked) -> Outcome {
         let folio = page.leave_locked().into_raw();
@@ -411,33 +418,42 @@ pub(crate) fn page_mkwrite(vmf: Vmf) -> Outcome {
 /// `->map_pages`: maps the resident neighbours of a read fault. Under RCU, does
 /// not sleep.
 pub(crate) fn map_pages(vmf: Vmf, first: u64, last: u64) -> Outcome {
-    // SAFETY: By the type invariant.
-    if !unsafe { ours::swapvma_vmf_has_table(vmf.0.as_ptr()) } {
+    let region = vmf.region();
+    // The fault of a page that has to come in first comes again.
+    let resident = |index| {
+        region
+            .table
+            .find(index)
+            .filter(|entry| matches!(entry.peek(), State::Resident(_)))
+    };
+    if resident(vmf.index()).is_none() {
         return 0;
     }
-    let region = vmf.region();
     let end = last.saturating_add(1).min(region.pages());
     let mut outcome = 0;
-    for index in first..end {
-        let Some(entry) = region.table.find(index) else {
-            continue;
-        };
-        if !matches!(entry.peek(), State::Resident(_)) {
-            continue;
-        }
-        let Found::Page(folio) = region.find(entry) else {
-            continue;
-        };
-        let Ok(page) = folio.try_lock() else {
-            continue;
-        };
-        if !region.owns(&page) || page.is_poisoned() || index >= region.pages() {
-            continue;
-        }
-        region.touch(entry);
-        let mapped = vmf.insert(index, &page, false);
-        if index == vmf.index() {
-            outcome = mapped;
+    for first in (first..end).step_by(u64::BITS as usize) {
+        let count = (end - first).min(u64::from(u64::BITS));
+        let mut unmapped = vmf.unmapped(first, count as u32);
+        while unmapped != 0 {
+            let index = first + u64::from(unmapped.trailing_zeros());
+            unmapped &= unmapped - 1;
+            let Some(entry) = resident(index) else {
+                continue;
+            };
+            let Found::Page(folio) = region.find(entry) else {
+                continue;
+            };
+            let Ok(page) = folio.try_lock() else {
+                continue;
+            };
+            if !region.owns(&page) || page.is_poisoned() || index >= region.pages() {
+                continue;
+            }
+            region.touch(entry);
+            let mapped = vmf.insert(index, &page, false);
+            if index == vmf.index() {
+                outcome = mapped;
+            }
         }
     }
     outcome

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Window: a staging buffer of one page from a fixed pool.
+//! Window: a staging buffer of two pages from a fixed pool.
 //!
 //! One operation may need several at once: a stable copy, what a codec makes of
 //! it, what a cipher makes of that. Two operations that each hold one and wait
@@ -43,8 +43,12 @@ use kernel::{
     static_lock_class, //
 };
 
-/// What a window holds.
+/// A page in a window.
 pub(crate) type Bytes = [u8; PAGE_SIZE];
+
+/// What a window holds: two pages, because a codec that has room for whatever
+/// becomes of a page need not look for the end at every step.
+pub(crate) type Room = [u8; 2 * PAGE_SIZE];
 
 /// Who asks for windows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,7 +69,7 @@ pub(crate) enum User {
 /// [`Reservation::left`], or neither while the `Window` exists.
 #[pin_data]
 pub(crate) struct Pool {
-    buffers: KVec<KBox<UnsafeCell<Bytes>>>,
+    buffers: KVec<KBox<UnsafeCell<Room>>>,
     free: Free,
     shared: Set,
     all: Set,
@@ -199,21 +203,21 @@ impl Drop for Reservation<'_> {
 pub(crate) struct Window<'a> {
     reservation: &'a Reservation<'a>,
     index: usize,
-    bytes: &'a mut Bytes,
+    bytes: &'a mut Room,
 }
 
 impl Deref for Window<'_> {
-    type Target = Bytes;
+    type Target = Room;
 
     #[inline]
-    fn deref(&self) -> &Bytes {
+    fn deref(&self) -> &Room {
         self.bytes
     }
 }
 
 impl DerefMut for Window<'_> {
     #[inline]
-    fn deref_mut(&mut self) -> &mut Bytes {
+    fn deref_mut(&mut self) -> &mut Room {
         self.bytes
     }
 }

@@ -5,6 +5,11 @@
 //!
 //! Loom has no constant constructors, so [`Word::new`] is not `const` here.
 
+#[cfg(loom)]
+use crate::model::{
+    cell::AtomicU64,
+    step, //
+};
 use crate::{
     error::{
         code,
@@ -14,11 +19,6 @@ use crate::{
         self,
         Flaw, //
     },
-};
-#[cfg(loom)]
-use crate::model::{
-    cell::AtomicU64,
-    step, //
 };
 #[cfg(loom)]
 use loom::sync::atomic::AtomicPtr;
@@ -84,7 +84,7 @@ impl Word {
             if now != old {
                 return Err(now);
             }
-                self.0.store(new, Ordering::SeqCst);
+            self.0.store(new, Ordering::SeqCst);
             return Ok(now);
         }
         self.0.compare_exchange(old, new, order, Ordering::Relaxed)

@@ -14,7 +14,10 @@
 //! put back by a [`flaw`], which the same test has to notice.
 
 #![cfg(test)]
-#![cfg_attr(loom, allow(dead_code, reason = "the loom models use a part of the logic"))]
+#![cfg_attr(
+    loom,
+    allow(dead_code, reason = "the loom models use a part of the logic")
+)]
 
 mod atomic;
 mod error;

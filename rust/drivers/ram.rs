@@ -32,6 +32,7 @@ use crate::{
     window::{
         self,
         Bytes,
+        Room,
         User, //
     },
     zsmalloc::{
@@ -127,7 +128,7 @@ impl Store {
 
     /// Stores the bytes of a page; `packed` is where they are compressed.
     /// Process context, does not sleep.
-    fn put(&self, page: &Bytes, packed: &mut Bytes, reserves: &mut Reserves<'_>) -> Answer {
+    fn put(&self, page: &Bytes, packed: &mut Room, reserves: &mut Reserves<'_>) -> Answer {
         let compressed = self.compress(page, packed);
         let bytes = compressed.unwrap_or(page);
         let object = match self
@@ -154,9 +155,11 @@ impl Store {
 
     /// Compresses `page` into `packed`; `None` if the result would take a page
     /// by itself anyway.
-    fn compress<'a>(&self, page: &Bytes, packed: &'a mut Bytes) -> Option<&'a [u8]> {
-        let limit = self.pool.huge_size().clamp(1, PAGE_SIZE) - 1;
-        let len = self.codec.compress(page, packed.get_mut(..limit)?).ok()?;
+    fn compress<'a>(&self, page: &Bytes, packed: &'a mut Room) -> Option<&'a [u8]> {
+        let len = self.codec.compress(page, packed).ok()?;
+        if len >= self.pool.huge_size() {
+            return None;
+        }
         packed.get(..len)
     }
 
@@ -261,7 +264,7 @@ impl Region {
         batch: &Batch,
         i: usize,
         page: &mut Bytes,
-        packed: &mut Bytes,
+        packed: &mut Room,
         reserves: &mut Reserves<'_>,
     ) -> Answer {
         if batch.copy_page(i, page).is_err() {
@@ -302,9 +305,12 @@ impl Driver for Ram {
         let (Ok(mut page), Ok(mut packed)) = (windows.take(), windows.take()) else {
             return;
         };
+        let Some(page) = page.first_chunk_mut::<PAGE_SIZE>() else {
+            return;
+        };
         let mut reserves = Reserves::new(store);
         for i in 0..batch.len() {
-            let answer = region.swapout_page(&batch, i, &mut page, &mut packed, &mut reserves);
+            let answer = region.swapout_page(&batch, i, page, &mut packed, &mut reserves);
             batch.answer(i, answer);
         }
     }
@@ -329,7 +335,7 @@ mod tests {
     /// A page to store, where it is compressed, and where it is read back to.
     struct Buffers {
         page: KBox<Bytes>,
-        packed: KBox<Bytes>,
+        packed: KBox<Room>,
         back: KBox<Bytes>,
     }
 
@@ -340,7 +346,7 @@ mod tests {
     fn buffers() -> Result<Buffers> {
         Ok(Buffers {
             page: zeroed()?,
-            packed: zeroed()?,
+            packed: KBox::init(pin_init::init_zeroed(), GFP_KERNEL)?,
             back: zeroed()?,
         })
     }

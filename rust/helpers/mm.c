@@ -141,10 +141,26 @@ void swapvma_write_protect(struct address_space *mapping, pgoff_t index,
 	mapping_wrprotect_range(mapping, index, folio_pfn(folio), 1);
 }
 
-/* Whether a page can be mapped without allocating a page table. */
-bool swapvma_vmf_has_table(const struct vm_fault *vmf)
+/*
+ * Which of @count pages from @first no page table maps, one bit each; none if
+ * there is no page table. Under RCU, which keeps the table; the bits are stale
+ * on return, so they say where to look and no more.
+ */
+u64 swapvma_vmf_unmapped(const struct vm_fault *vmf, pgoff_t first,
+			 unsigned int count)
 {
-	return !pmd_none(*vmf->pmd);
+	unsigned long address = vmf->address + (first - vmf->pgoff) * PAGE_SIZE;
+	pmd_t pmd = pmdp_get_lockless(vmf->pmd);
+	u64 unmapped = 0;
+	unsigned int i;
+	pte_t *pte;
+
+	if (pmd_none(pmd) || pmd_leaf(pmd) || pmd_bad(pmd))
+		return 0;
+	pte = pte_offset_kernel(&pmd, address);
+	for (i = 0; i < count; i++)
+		unmapped |= (u64)pte_none(ptep_get_lockless(pte + i)) << i;
+	return unmapped;
 }
 
 bool swapvma_vmf_shared(const struct vm_fault *vmf)

@@ -35,7 +35,8 @@ void swapvma_folio_zero(struct folio *folio, size_t from, size_t to);
 void swapvma_write_protect(struct address_space *mapping, pgoff_t index,
 			   struct folio *folio);
 
-bool swapvma_vmf_has_table(const struct vm_fault *vmf);
+u64 swapvma_vmf_unmapped(const struct vm_fault *vmf, pgoff_t first,
+			 unsigned int count);
 bool swapvma_vmf_shared(const struct vm_fault *vmf);
 void swapvma_vmf_release_lock(struct vm_fault *vmf);
 vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,

@@ -2,7 +2,7 @@
 
 //! The entry bit is a lock: what its holder did is seen by the next holder.
 //!
-//! At most 3 preemptions, 2 or 3 threads.
+//! At most 3 preemptions with 2 threads, 2 with 3.
 
 use super::{
     explore,
@@ -113,7 +113,10 @@ fn one_peeks() {
             other => panic!("nobody left {other:?}"),
         };
         let (first, second) = (peek(), peek());
-        assert!(first <= second && second <= 2, "peeked {first}, then {second}");
+        assert!(
+            first <= second && second <= 2,
+            "peeked {first}, then {second}"
+        );
     });
     counts.join().expect("no panic");
     peeks.join().expect("no panic");

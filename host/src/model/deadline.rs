@@ -4,7 +4,7 @@
 //! abandoned, never both, and leaves once either way. One that is not overdue
 //! is not abandoned.
 //!
-//! At most 4 preemptions, 2 or 3 threads.
+//! At most 4 preemptions with 2 threads, 3 with 3.
 
 use super::{
     explore,
@@ -117,7 +117,8 @@ impl Driver {
         self.flight.set(Some(ticket));
         self.overdue_at.store_release(overdue_at);
         step();
-        self.phase.store_release(seq << PHASE_BITS | Phase::Running as u64);
+        self.phase
+            .store_release(seq << PHASE_BITS | Phase::Running as u64);
         answer(self, seq);
         self.finish(ticket);
     }
@@ -197,7 +198,12 @@ impl Driver {
             let outcomes = applied.iter().chain(&*abandoned);
             let outcomes = outcomes.filter(|&&other| other == seq).count();
             assert_eq!(outcomes, 1, "outcomes of batch {seq}");
-            let left = self.left.borrow().iter().filter(|&&other| other == seq).count();
+            let left = self
+                .left
+                .borrow()
+                .iter()
+                .filter(|&&other| other == seq)
+                .count();
             assert_eq!(left, 1, "departures of batch {seq}");
         }
     }

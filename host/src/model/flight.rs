@@ -155,7 +155,10 @@ impl Region {
     /// The driver answers, and the answer is applied.
     fn drive(&self, ticket: Ticket) {
         step();
-        self.truth.borrow_mut().in_driver.retain(|seq| *seq != ticket.seq());
+        self.truth
+            .borrow_mut()
+            .in_driver
+            .retain(|seq| *seq != ticket.seq());
     }
 
     /// One batch of `pages`, by the swapper.

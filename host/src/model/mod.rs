@@ -63,7 +63,9 @@ thread_local! {
 /// A step that loom tries before and after every step of the other threads.
 pub(crate) fn step() {
     let steps = STEPS.with_borrow(|steps| steps.clone());
-    steps.expect("a model is running").fetch_add(1, Ordering::Relaxed);
+    steps
+        .expect("a model is running")
+        .fetch_add(1, Ordering::Relaxed);
 }
 
 /// Whether the operations of the pure logic are steps.
@@ -143,7 +145,7 @@ fn every_order_of_steps_is_tried() {
         let order = Arc::new(Mutex::new(String::new()));
         let act = |name: char| {
             move |order: &Mutex<String>| {
-                for _ in 0..3 {
+                for _ in 0..2 {
                     step();
                     order.lock().expect("no panic").push(name);
                 }
@@ -155,6 +157,6 @@ fn every_order_of_steps_is_tried() {
         let order = order.lock().expect("no panic").clone();
         seen.lock().expect("no panic").insert(order);
     });
-    // 9! / (3! 3! 3!)
-    assert_eq!(orders.lock().expect("no panic").len(), 1680);
+    // 6! / (2! 2! 2!)
+    assert_eq!(orders.lock().expect("no panic").len(), 90);
 }

@@ -235,7 +235,10 @@ impl Region {
         step();
         let mapped = [self.pte.get().frame, self.unflushed.get()].contains(&Some(frame));
         self.change(frame, |page| {
-            page.refs = page.refs.checked_sub(1).expect("a reference too many was put");
+            page.refs = page
+                .refs
+                .checked_sub(1)
+                .expect("a reference too many was put");
             page.freed = page.refs == 0;
             assert!(!(page.freed && mapped), "a mapped page was freed");
         });
@@ -243,7 +246,11 @@ impl Region {
 
     /// Takes a reference to a page of which somebody has one.
     pub(super) fn get(&self, frame: usize) {
-        assert_ne!(self.page(frame).refs, 0, "a reference to a frozen page was taken");
+        assert_ne!(
+            self.page(frame).refs,
+            0,
+            "a reference to a frozen page was taken"
+        );
         self.change(frame, |page| page.refs += 1);
     }
 
@@ -271,11 +278,7 @@ impl Region {
         Some(self.records[index_of(at)].get())
     }
 
-    pub(super) fn change_record(
-        &self,
-        locked: &mut Locked<'_>,
-        change: impl FnOnce(&mut Record),
-    ) {
+    pub(super) fn change_record(&self, locked: &mut Locked<'_>, change: impl FnOnce(&mut Record)) {
         let (State::Resident(at) | State::Writing(at)) = locked.get() else {
             panic!("no record to change");
         };
@@ -406,14 +409,21 @@ impl Region {
         self.assert_seen(self.number(), data);
         if let (Some(frame), Some(slot)) = (frame, slot) {
             let valid = self.page(frame).dirty || self.pte.get().dirty;
-            assert!(valid || self.read_copy(slot) == data, "lost write: an old copy is valid");
+            assert!(
+                valid || self.read_copy(slot) == data,
+                "lost write: an old copy is valid"
+            );
         }
         for other in 0..self.used.get() {
             let page = self.page(other);
             let refs = u32::from(frame == Some(other)) + u32::from(mapped == Some(other));
             assert_eq!(page.refs, refs, "references to page {other}");
         }
-        assert_eq!(self.copies.borrow().len(), usize::from(slot.is_some()), "copies");
+        assert_eq!(
+            self.copies.borrow().len(),
+            usize::from(slot.is_some()),
+            "copies"
+        );
         assert_eq!(self.pool.borrow().is_empty(), frame.is_none(), "records");
     }
 }

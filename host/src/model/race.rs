@@ -4,7 +4,7 @@
 //! that a store cancelled is not applied, and no page comes back that was
 //! unmapped (R6, R10).
 //!
-//! At most 3 preemptions, 2 or 3 threads.
+//! At most 4 preemptions with 2 threads, 3 with 3.
 
 use super::{
     explore,
@@ -59,10 +59,7 @@ fn store_swapout_and_punch() {
 /// The page is another one after the punch.
 fn load_swapout_and_replace() {
     let region = Region::resident();
-    let others = [
-        spawn(&region, Region::swapout),
-        spawn(&region, load),
-    ];
+    let others = [spawn(&region, Region::swapout), spawn(&region, load)];
     region.punch();
     region.store(1);
     join(others);
@@ -126,6 +123,21 @@ fn launder_store_and_swapout() {
     let region = Region::mapped();
     let others = [
         spawn(&region, Region::launder),
+        spawn(&region, Region::swapout),
+    ];
+    region.store(1);
+    join(others);
+    region.assert_quiet();
+}
+
+/// Reclaim drops what swapin left clean, unless a store is first.
+fn load_drop_and_store() {
+    let region = Region::swapped();
+    let others = [
+        spawn(&region, |region| {
+            load(region);
+            region.drop_clean();
+        }),
         spawn(&region, Region::swapout),
     ];
     region.store(1);
@@ -234,6 +246,11 @@ fn a_laundered_page_is_clean() {
 }
 
 #[test]
+fn reclaim_drops_clean_pages_only() {
+    explore(Coarse, 3, load_drop_and_store);
+}
+
+#[test]
 fn an_abandoned_page_is_not_touched() {
     explore(Coarse, 4, late_answer);
 }
@@ -264,7 +281,12 @@ fn a_stale_apply_is_noticed() {
 #[test]
 #[should_panic(expected = "lost write: an old copy is valid")]
 fn an_answer_to_another_batch_is_noticed() {
-    explore_with(&[Flaw::AnyBatchApplies], Coarse, 4, answer_meets_another_batch);
+    explore_with(
+        &[Flaw::AnyBatchApplies],
+        Coarse,
+        4,
+        answer_meets_another_batch,
+    );
 }
 
 #[test]
@@ -294,7 +316,12 @@ fn a_store_that_cancels_nothing_is_noticed() {
 
 #[test]
 fn either_check_alone_is_enough() {
-    explore_with(&[Flaw::WriteDoesNotCancel], Coarse, 4, store_munmap_and_swapout);
+    explore_with(
+        &[Flaw::WriteDoesNotCancel],
+        Coarse,
+        4,
+        store_munmap_and_swapout,
+    );
     explore_with(&[Flaw::NoSecondDirty], Coarse, 4, store_munmap_and_swapout);
 }
 
@@ -307,11 +334,21 @@ fn a_page_kept_clean_is_noticed() {
 #[test]
 #[should_panic(expected = "lost write")]
 fn laundering_a_resident_page_is_noticed() {
-    explore_with(&[Flaw::LaunderLeavesResident], Coarse, 4, launder_store_and_swapout);
+    explore_with(
+        &[Flaw::LaunderLeavesResident],
+        Coarse,
+        4,
+        launder_store_and_swapout,
+    );
 }
 
 #[test]
 #[should_panic(expected = "an unmapped page came back")]
 fn a_punch_that_unmaps_early_is_noticed() {
-    explore_with(&[Flaw::PunchUnmapsEarly], Coarse, 4, store_swapout_and_punch);
+    explore_with(
+        &[Flaw::PunchUnmapsEarly],
+        Coarse,
+        4,
+        store_swapout_and_punch,
+    );
 }

@@ -2,7 +2,7 @@
 
 //! Reservations never overshoot the limit.
 //!
-//! At most 4 preemptions, 2 or 3 threads.
+//! At most 4 preemptions with 2 threads, 3 with 3.
 
 use super::{
     explore,

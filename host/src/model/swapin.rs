@@ -2,7 +2,7 @@
 
 //! Swapin: a read that faults share, that a punch overtakes, that fails.
 //!
-//! At most 3 preemptions, 2 or 3 threads.
+//! At most 4 preemptions with 2 threads, 3 with 3.
 
 use super::{
     explore,
@@ -58,7 +58,9 @@ impl Region {
     }
 
     fn set_status(&self, read: Read, status: Status) {
-        self.reads.borrow_mut().insert(read.at.get(), (read, status));
+        self.reads
+            .borrow_mut()
+            .insert(read.at.get(), (read, status));
     }
 
     /// Returns the read that an entry refers to.
@@ -276,7 +278,12 @@ fn a_late_publish_is_noticed() {
 #[test]
 #[should_panic(expected = "lost write")]
 fn a_publish_into_another_read_is_noticed() {
-    explore_with(&[Flaw::AnyReadPublishes], Coarse, 4, late_read_meets_another);
+    explore_with(
+        &[Flaw::AnyReadPublishes],
+        Coarse,
+        4,
+        late_read_meets_another,
+    );
 }
 
 #[test]

@@ -21,11 +21,23 @@ use crate::{
     },
 };
 
-/// What a batch is for.
+/// What the page is locked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
+    /// To leave memory, after a write if need be.
     Swapout,
+    /// To become clean.
     Launder,
+    /// To leave memory if it is clean: reclaim never calls a driver.
+    Drop,
+}
+
+/// What becomes of a page.
+enum Fate {
+    /// Somebody uses it: it stays as it is.
+    Stay,
+    Leave(State),
+    Write,
 }
 
 /// A page with a driver, and the reference that goes with it.
@@ -60,6 +72,12 @@ impl Region {
         }
     }
 
+    /// What reclaim does: the page goes if it is clean.
+    pub(super) fn drop_clean(&self) {
+        let batch = self.submit(Operation::Drop);
+        assert!(batch.is_none());
+    }
+
     /// Locks the page; drops it if it needs no write, or else makes a batch.
     pub(super) fn submit(&self, operation: Operation) -> Option<Batch> {
         let frame = self.find_page()?;
@@ -67,8 +85,9 @@ impl Region {
         let grabbed = folio.is_some() && self.is_grabbed(frame);
         let batch = match operation {
             _ if !grabbed => None,
-            Operation::Swapout => self.evict(frame),
             Operation::Launder => self.clean(frame),
+            Operation::Drop if self.page(frame).dirty => None,
+            Operation::Swapout | Operation::Drop => self.evict(frame, operation),
         };
         drop(folio);
         if batch.is_none() {
@@ -82,28 +101,29 @@ impl Region {
         owned && matches!(self.entry.peek(), State::Resident(_))
     }
 
-    fn evict(&self, frame: usize) -> Option<Batch> {
+    fn evict(&self, frame: usize, operation: Operation) -> Option<Batch> {
         self.unmap();
-        match self.settle(frame)? {
-            Some(then) => {
+        match self.settle(frame) {
+            Fate::Stay => None,
+            Fate::Leave(then) => {
                 self.remove(frame, then);
                 None
             }
-            None => self.enter(frame, Operation::Swapout),
+            Fate::Write if operation == Operation::Drop => None,
+            Fate::Write => self.enter(frame, operation),
         }
     }
 
-    /// Decides what becomes of a page that nobody uses: its next state, or
-    /// `Some(None)` if it has to be written; `None` if somebody uses it. What
-    /// it decides holds while the page stays locked: it is in no page table, so
-    /// whoever finds it has to lock it first.
-    fn settle(&self, frame: usize) -> Option<Option<State>> {
+    /// Decides what becomes of a page that nobody uses. That holds while the
+    /// page stays locked: it is in no page table, so whoever finds it has to
+    /// lock it first.
+    fn settle(&self, frame: usize) -> Fate {
         let without_bit = flaw::is(Flaw::FrozenWithoutBit);
         step();
         let mut locked = Some(self.entry.lock()).filter(|_| !without_bit);
         let frozen = self.freeze(frame);
         if !frozen && !flaw::is(Flaw::NoFirstFreeze) {
-            return None;
+            return Fate::Stay;
         }
         if without_bit {
             step();
@@ -114,12 +134,12 @@ impl Region {
         if frozen {
             self.thaw(frame);
         }
-        Some(match slot {
-            _ if dirty => None,
-            Some(slot) => Some(State::Swapped(Stored::Slot(slot))),
+        match slot {
+            _ if dirty => Fate::Write,
+            Some(slot) => Fate::Leave(State::Swapped(Stored::Slot(slot))),
             // Never written since it was made of zeroes.
-            None => Some(State::Empty),
-        })
+            None => Fate::Leave(State::Empty),
+        }
     }
 
     fn clean(&self, frame: usize) -> Option<Batch> {
@@ -128,8 +148,10 @@ impl Region {
         pte.writable = false;
         pte.dirty = false;
         self.pte.set(pte);
-        let batch = self.page(frame).dirty;
-        batch.then(|| self.enter(frame, Operation::Launder))?
+        if !self.page(frame).dirty {
+            return None;
+        }
+        self.enter(frame, Operation::Launder)
     }
 
     /// Puts a dirty page into a batch: it is being written from here on.

@@ -9,8 +9,7 @@ use super::{
         Read,
         Region, //
     },
-    step,
-    turn, //
+    step, //
 };
 use crate::{
     entry::{
@@ -108,9 +107,7 @@ impl Region {
     pub(super) fn punch(&self) {
         let event = self.begin(0);
         self.unmap();
-        while !self.punch_once() {
-            turn();
-        }
+        while !self.punch_once() {}
         self.end(event);
     }
 

@@ -186,7 +186,10 @@ fn an_abandoned_batch_does_not_leave_again() {
     let abandoned = flights.enter(0..64).expect("room");
     assert!(flights.leave(abandoned));
     let other = flights.enter(0..64).expect("room");
-    assert!(!flights.leave(abandoned), "the late completion took another batch out");
+    assert!(
+        !flights.leave(abandoned),
+        "the late completion took another batch out"
+    );
     assert!(flights.overlaps(&(0..1), u64::MAX));
     assert!(flights.leave(other));
 }

@@ -76,7 +76,9 @@ fn agrees(mut limit: u64, operations: Vec<Operation>) -> Result<u64, TestCaseErr
 #[test]
 fn a_residency_is_two_counters() {
     let strategy = (any_limit(), vec(any_operation(true), 1..256));
-    holds(strategy, |(limit, operations)| agrees(limit, operations).map(drop));
+    holds(strategy, |(limit, operations)| {
+        agrees(limit, operations).map(drop)
+    });
 }
 
 #[test]

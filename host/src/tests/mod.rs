@@ -30,10 +30,14 @@ fn counterexample<S: Strategy>(
     strategy: S,
     property: impl Fn(S::Value) -> Result<(), TestCaseError>,
 ) -> Option<String> {
-    let config = Config {
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let mut config = Config::with_cases(2048);
+    config.failure_persistence = None;
+    if let Some(cases) = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+    {
+        config.cases = cases;
+    }
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config, rng)
         .run(&strategy, property)
@@ -43,10 +47,7 @@ fn counterexample<S: Strategy>(
 
 /// Asserts that `property` holds for the values of `strategy`.
 #[track_caller]
-fn holds<S: Strategy>(
-    strategy: S,
-    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
-) {
+fn holds<S: Strategy>(strategy: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     if let Some(found) = counterexample(strategy, property) {
         panic!("{found}");
     }

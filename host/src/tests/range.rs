@@ -38,15 +38,18 @@ fn any_bytes() -> impl Strategy<Value = u64> {
         u64::MAX - 2 * PAGE_BYTES + 1,
         u64::MAX,
     ];
-    let near = (proptest::sample::select(places.to_vec()), 0u64..5000, any::<bool>()).prop_map(
-        |(place, by, up)| {
+    let near = (
+        proptest::sample::select(places.to_vec()),
+        0u64..5000,
+        any::<bool>(),
+    )
+        .prop_map(|(place, by, up)| {
             if up {
                 place.saturating_add(by)
             } else {
                 place.saturating_sub(by)
             }
-        },
-    );
+        });
     let pages = (0..=u64::MAX / PAGE_BYTES).prop_map(|pages| pages * PAGE_BYTES);
     let few = (0u64..200).prop_map(|pages| pages * PAGE_BYTES);
     prop_oneof![
@@ -170,7 +173,11 @@ fn each_bad_range_has_its_error() {
     }
     assert_eq!(page_range(0, size, size), Ok(0..10));
     assert_eq!(page_range(size - PAGE_BYTES, PAGE_BYTES, size), Ok(9..10));
-    assert_eq!(page_range(0, size, size - 1), Ok(0..10), "the last page may be part of one");
+    assert_eq!(
+        page_range(0, size, size - 1),
+        Ok(0..10),
+        "the last page may be part of one"
+    );
 }
 
 #[test]
@@ -184,7 +191,14 @@ fn the_largest_size_does_not_overflow() {
 fn each_bad_limit_has_its_error() {
     let batch = limit::BATCH_PAGES as u64 * PAGE_BYTES;
     let size = 4 * batch;
-    for bytes in [0, PAGE_BYTES, batch - PAGE_BYTES, batch + 1, size + PAGE_BYTES, u64::MAX - 1] {
+    for bytes in [
+        0,
+        PAGE_BYTES,
+        batch - PAGE_BYTES,
+        batch + 1,
+        size + PAGE_BYTES,
+        u64::MAX - 1,
+    ] {
         assert_eq!(limit_pages(bytes, size), Err(code::EINVAL));
     }
     assert_eq!(limit_pages(batch, size), Ok(limit::BATCH_PAGES as u64));

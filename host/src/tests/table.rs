@@ -88,20 +88,29 @@ impl Model {
 /// handful of leaves of each.
 fn any_index() -> impl Strategy<Value = u64> {
     let within = trees().map(|(_, pages)| {
-        (any::<Index>(), 0u64..4, prop_oneof![0..3u64, WIDTH - 3..WIDTH]).prop_map(
-            move |(far, leaf, at)| {
+        (
+            any::<Index>(),
+            0u64..4,
+            prop_oneof![0..3u64, WIDTH - 3..WIDTH],
+        )
+            .prop_map(move |(far, leaf, at)| {
                 let leaves = (pages.end - pages.start) / WIDTH;
                 let middle = far.index(2) as u64 * (leaves / 2);
                 pages.start + (middle + leaf) % leaves * WIDTH + at
-            },
-        )
+            })
     });
     let [single, double, triple, quad] = within;
     let borders: Vec<u64> = trees()
         .into_iter()
         .flat_map(|(_, pages)| [pages.start, pages.end - 1])
         .collect();
-    prop_oneof![single, double, triple, quad, proptest::sample::select(borders)]
+    prop_oneof![
+        single,
+        double,
+        triple,
+        quad,
+        proptest::sample::select(borders)
+    ]
 }
 
 #[derive(Clone, Debug)]
@@ -160,9 +169,17 @@ fn no_two_pages_share_an_entry() {
     let mut entries = BTreeMap::new();
     for (_, pages) in trees() {
         let last = pages.end - 1;
-        for index in [pages.start, pages.start + 1, pages.start + 511, last - 511, last] {
+        for index in [
+            pages.start,
+            pages.start + 1,
+            pages.start + 511,
+            last - 511,
+            last,
+        ] {
             let entry: *const Entry = table.fill(index).expect("memory");
-            assert!(entries.insert(entry, index).is_none_or(|other| other == index));
+            assert!(entries
+                .insert(entry, index)
+                .is_none_or(|other| other == index));
         }
     }
 }
@@ -223,7 +240,10 @@ fn a_fill_that_runs_out_of_memory_can_be_repeated() {
             assert_eq!(table.fill(pages.start).is_ok(), level + 1 == depth);
         }
         limit_allocations(Some(0));
-        assert!(table.fill(pages.start).is_ok(), "what is there needs no memory");
+        assert!(
+            table.fill(pages.start).is_ok(),
+            "what is there needs no memory"
+        );
         limit_allocations(None);
         assert_eq!(table.levels(), u64::from(depth));
     }
@@ -233,14 +253,18 @@ fn a_fill_that_runs_out_of_memory_can_be_repeated() {
 fn threads_that_fill_together_get_the_same_entries() {
     let indexes: Vec<u64> = trees()
         .into_iter()
-        .flat_map(|(_, pages)| (0..32).map(move |i| pages.start + (pages.end - pages.start) / 32 * i))
+        .flat_map(|(_, pages)| {
+            (0..32).map(move |i| pages.start + (pages.end - pages.start) / 32 * i)
+        })
         .collect();
     let mut model = Model::default();
     indexes.iter().for_each(|&index| model.fill(index));
     for _ in 0..20 {
         let table = Table::new();
         let fill = || -> Vec<usize> {
-            let entries = indexes.iter().map(|&index| table.fill(index).expect("memory"));
+            let entries = indexes
+                .iter()
+                .map(|&index| table.fill(index).expect("memory"));
             entries.map(|entry| ptr::from_ref(entry).addr()).collect()
         };
         let (first, second) = std::thread::scope(|threads| {

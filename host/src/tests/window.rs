@@ -133,5 +133,8 @@ fn real_threads_never_share_a_window() {
             threads.spawn(work);
         }
     });
-    assert_eq!(free.take(WINDOWS, Set::below(WINDOWS)), Some(Set::below(WINDOWS)));
+    assert_eq!(
+        free.take(WINDOWS, Set::below(WINDOWS)),
+        Some(Set::below(WINDOWS))
+    );
 }
