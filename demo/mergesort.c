@@ -76,7 +76,7 @@ static void get_stats(struct swapvma_stats *stats)
 		err(1, "SWAPVMA_IOC_STATS");
 }
 
-/* One line: rewritten on a terminal, a new one each few seconds elsewhere. */
+/* One line for each pass on a terminal, one each few seconds elsewhere. */
 static void show(bool last)
 {
 	double seconds = now() - progress.begun;
@@ -90,7 +90,10 @@ static void show(bool last)
 		       (uint64_t)stats.resident, (uint64_t)(stats.limit / PAGE),
 		       (uint64_t)stats.swapped);
 	}
-	fputs(progress.terminal && !last ? "\033[K" : "\n", stdout);
+	if (progress.terminal)
+		fputs("\033[K", stdout);
+	if (last || !progress.terminal)
+		putchar('\n');
 	fflush(stdout);
 	progress.shown = now();
 }

@@ -111,7 +111,7 @@ pub(crate) struct Inner {
     seq: Word,
     deadline_ns: Word,
     launder: Word,
-    /// The swapper waits here for the driver.
+    /// The swapper waits here for the driver, and for work.
     #[pin]
     pub(crate) wait: WaitQueue,
     items: [Item; BATCH_PAGES],
@@ -126,7 +126,7 @@ impl Inner {
             seq: Word::new(0),
             deadline_ns: Word::new(0),
             launder: Word::new(0),
-            wait <- WaitQueue::new(c"swapvma_batch_wait", kernel::static_lock_class!()),
+            wait <- WaitQueue::new(c"swapvma_swapper_wait", kernel::static_lock_class!()),
             items: [const {
                 Item {
                     folio: Word::new(0),
@@ -251,6 +251,8 @@ impl Inner {
 
     /// The driver gives the batch back. Any context.
     fn complete(&self) {
+        // Unregistration waits for this section, not for the caller's context.
+        let _rcu = kernel::sync::rcu::read_lock();
         if !self.advance(Phase::Running, Phase::Done) && !self.advance(Phase::Abandoned, Phase::Late)
         {
             kernel::pr_err_once!("a driver completed a batch that it did not have\n");

@@ -65,7 +65,7 @@ pub(crate) fn now_ns() -> u64 {
 
 /// A batch is in flight from here on.
 pub(crate) fn arm() {
-    if ARMED.load() == 0 && ARMED.cmpxchg(0, 1).is_ok() {
+    if ARMED.cmpxchg(0, 1).is_ok() {
         if let Some(watch) = &*swapvma_watch.lock() {
             watch.wait.wake_all();
         }
@@ -75,20 +75,23 @@ pub(crate) fn arm() {
 /// Takes the batch away from a driver that missed its deadline.
 pub(crate) fn abandon(driver: &Registered) {
     let batch = &driver.batch;
-    let flight = driver.flight.lock().clone();
-    let Some(flight) = flight else {
-        return;
+    let flight = {
+        // The lock keeps flight and batch together: `submit` sets both under it.
+        let flight = driver.flight.lock();
+        let Some(flight) = &*flight else {
+            return;
+        };
+        if !batch.is_overdue(now_ns())
+            || !(batch.advance(Phase::Running, Phase::Abandoned)
+                || batch.advance(Phase::Done, Phase::Late))
+        {
+            return;
+        }
+        // No other batch follows: the items stay those of this one.
+        driver.quarantine();
+        flight.clone()
     };
     let (seq, len) = (batch.seq(), batch.len());
-    if seq != flight.ticket.seq() || !batch.is_overdue(now_ns()) {
-        return;
-    }
-    // No other batch follows: the items stay those of this one.
-    driver.quarantine();
-    if !batch.advance(Phase::Running, Phase::Abandoned) && !batch.advance(Phase::Done, Phase::Late)
-    {
-        return;
-    }
     for index in (0..len).filter_map(|i| batch.index(i)) {
         swapout::release(&flight.region, seq, index);
     }
@@ -103,7 +106,6 @@ pub(crate) fn abandon(driver: &Registered) {
     flight.region.stalled.store_release(1);
     flight.region.leave_flight(flight.ticket);
     driver.batch.wait.wake_all();
-    driver.wait.wake_all();
 }
 
 /// The thread that looks.

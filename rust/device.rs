@@ -20,7 +20,6 @@ use crate::{
         Operations, //
     },
     limit,
-    punch,
     range::{
         limit_pages,
         page_range,
@@ -218,10 +217,14 @@ fn prefetch(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
     let mut count = 0;
     let mut index = pages.start;
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
+        if region.residency.excess(1) != 0 {
+            // What comes next would push out what just came.
+            break;
+        }
         if let Some((_, true)) = fault::populate(region, at)? {
             count += 1;
         }
-        if kernel::current!().signal_pending() {
+        if fault::is_killed() {
             return Err(code::EINTR);
         }
         index = at + 1;
@@ -329,6 +332,7 @@ static FILE_OPERATIONS: Operations<bindings::file_operations> =
         release: Some(release),
         mmap: Some(mmap),
         unlocked_ioctl: Some(ioctl),
+        compat_ioctl: Some(ioctl),
         llseek: Some(bindings::noop_llseek),
         ..pin_init::zeroed()
     }));
@@ -431,13 +435,7 @@ unsafe extern "C" fn mmap(
         Err(error) => return error.to_errno(),
     };
     let region = default.region();
-    let grown = region.file.locked(|| match end * PAGE_BYTES {
-        bytes if bytes > region.size() => punch::truncate(region, bytes),
-        _ => Ok(()),
-    });
-    if let Err(error) = grown {
-        return error.to_errno();
-    }
+    region.grow(end * PAGE_BYTES);
     // SAFETY: The VMA is being set up, the file is open.
     unsafe { bindings::vma_set_file(area, default.as_ptr()) };
     // SAFETY: As above.

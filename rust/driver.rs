@@ -24,13 +24,15 @@ use crate::{
     },
     inflight::Ticket,
     kthread::Thread,
-    lockdep::InSwapout,
+    lockdep::{
+        Callback,
+        InCallback, //
+    },
     region::{
         OpenRegion,
         Region, //
     },
     swapper,
-    wait::WaitQueue, //
 };
 use core::{
     marker::PhantomData,
@@ -107,9 +109,6 @@ pub(crate) struct Registered {
     /// The regions that want something of the swapper.
     #[pin]
     pub(crate) queue: SpinLock<List<Region, 1>>,
-    /// The swapper waits here for work.
-    #[pin]
-    pub(crate) wait: WaitQueue,
     #[pin]
     thread: Mutex<Option<Thread>>,
     /// Address of the swapper's task.
@@ -149,19 +148,25 @@ pub(crate) fn for_each(mut visit: impl FnMut(&Arc<Registered>)) {
     }
 }
 
-/// Finds a driver by its name; an empty name stands for `ram`.
+/// Finds a driver by its name and takes a reference to its module; an empty
+/// name stands for `ram`.
 ///
 /// # Errors
 ///
 /// `ENODEV`.
 fn find(name: &CStr) -> Result<Arc<Registered>> {
     let name = if name.is_empty() { c"ram" } else { name };
-    swapvma_drivers
-        .lock()
+    let drivers = swapvma_drivers.lock();
+    let driver = drivers
         .iter()
         .find(|driver| driver.name() == name)
-        .cloned()
-        .ok_or(code::ENODEV)
+        .ok_or(code::ENODEV)?;
+    // SAFETY: The owner is null or the module of a driver that is registered,
+    // which the lock keeps so.
+    if !unsafe { bindings::swapvma_try_module_get(driver.ops().owner) } {
+        return Err(code::ENODEV);
+    }
+    Ok(driver.clone())
 }
 
 /// Checks an ops table; a mismatch is named in the log.
@@ -210,7 +215,6 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
             batch <- batch::Inner::new(),
             flight <- kernel::new_spinlock!(None, "swapvma_flight"),
             queue <- kernel::new_spinlock!(List::new(), "swapvma_queue"),
-            wait <- WaitQueue::new(c"swapvma_swapper_wait", kernel::static_lock_class!()),
             thread <- kernel::new_mutex!(None, "swapvma_thread"),
             swapper: Word::new(0),
             quarantined: Word::new(0),
@@ -291,7 +295,7 @@ impl Registered {
         if let Ok(item) = kernel::list::ListArc::try_from_arc(region.clone()) {
             self.queue.lock().push_back(item);
         }
-        self.wait.wake_all();
+        self.batch.wait.wake_all();
     }
 }
 
@@ -329,11 +333,6 @@ impl Attached {
     pub(crate) fn new(name: &CStr, pages: u64, algorithm: &CStr) -> Result<Self> {
         let driver = find(name)?;
         let ops = driver.ops();
-        // SAFETY: The owner is null or the driver's module, which is there
-        // while the driver is registered.
-        if !unsafe { bindings::swapvma_try_module_get(ops.owner) } {
-            return Err(code::ENODEV);
-        }
         let args = bindings::swapvma_attach {
             pages,
             algorithm: algorithm.as_char_ptr(),
@@ -343,7 +342,7 @@ impl Attached {
         // SAFETY: The arguments live through the call.
         let result = to_result(unsafe { attach(driver.ops.as_ptr(), &args, &mut handle) });
         if let Err(error) = result {
-            // SAFETY: The reference was taken above.
+            // SAFETY: `find` took the reference.
             unsafe { bindings::swapvma_module_put(ops.owner) };
             return Err(error);
         }
@@ -359,7 +358,7 @@ impl Attached {
 
     /// Hands the driver its batch. In the swapper, no lock held.
     pub(crate) fn swapout(&self) {
-        let _in_swapout = InSwapout::enter();
+        let _in_swapout = InCallback::enter(Callback::SWAPVMA_IN_SWAPOUT);
         let batch = (&raw const self.driver.batch).cast_mut();
         if let Some(swapout) = self.driver.ops().swapout {
             // SAFETY: The handle is attached; the batch is in phase `Running`
@@ -375,13 +374,16 @@ impl Attached {
     /// What the driver answers.
     pub(crate) fn swapin(&self, index: u64, slot: Slot, page: &mut NewPage) -> Result {
         let swapin = self.driver.ops().swapin.ok_or(code::EINVAL)?;
+        let _in_swapin = InCallback::enter(Callback::SWAPVMA_IN_SWAPIN);
         // SAFETY: The handle is attached, and the page is the caller's.
         to_result(unsafe { swapin(self.handle, index, slot.get(), page.as_page()) })
     }
 
-    /// Forgets `slot`, which no entry and no record has any more. May sleep.
+    /// Forgets `slot`, which no entry and no record has any more. May sleep: no
+    /// folio lock, and no batch in flight, waits for it.
     pub(crate) fn discard(&self, slot: Slot) {
         if let Some(discard) = self.driver.ops().discard {
+            let _in_discard = InCallback::enter(Callback::SWAPVMA_IN_DISCARD);
             // SAFETY: The handle is attached.
             unsafe { discard(self.handle, slot.get()) };
         }

@@ -25,7 +25,6 @@ use crate::{
     },
     fs,
     lockdep,
-    punch,
     read::{
         Read,
         Target, //
@@ -100,11 +99,11 @@ impl Vmf {
         self.raw().flags & flag != 0
     }
 
-    /// Whether the fault stores through a shared mapping.
-    fn dirties(&self) -> bool {
+    /// Whether the page may be mapped here: the mapping is shared, and nothing
+    /// of the page table has to be kept, as after userfaultfd's write protection.
+    fn may_insert(&self) -> bool {
         // SAFETY: By the type invariant.
-        self.has_flag(bindings::fault_flag_FAULT_FLAG_WRITE)
-            && unsafe { ours::swapvma_vmf_shared(self.0.as_ptr()) }
+        unsafe { ours::swapvma_vmf_may_insert(self.0.as_ptr()) }
     }
 
     /// Whether the fault may give up its lock and come again.
@@ -136,11 +135,13 @@ impl Vmf {
         }
     }
 
-    /// Returns which of `count` pages from `first` are in no page table of the
-    /// VMA, one bit each. Under RCU; the answer may be stale on return.
-    fn unmapped(&self, first: u64, count: u32) -> u64 {
-        // SAFETY: By the type invariant; the pages share the fault's page table.
-        unsafe { ours::swapvma_vmf_unmapped(self.0.as_ptr(), first as usize, count) }
+    /// Returns which pages around the fault are in no page table of the VMA: one
+    /// bit each, from a first index. May be stale on return.
+    fn unmapped_around(&self) -> (u64, u64) {
+        let mut first = 0;
+        // SAFETY: By the type invariant.
+        let unmapped = unsafe { ours::swapvma_vmf_unmapped_around(self.0.as_ptr(), &mut first) };
+        (first as u64, unmapped)
     }
 
     /// Returns a locked page from `->fault`.
@@ -234,7 +235,9 @@ fn look(vmf: &Vmf, entry: &Entry, index: u64) -> Step {
     match region.find(entry) {
         Found::Page(folio) => match folio.try_lock() {
             Ok(page) if region.owns(&page) => {
-                region.touch(entry);
+                if region.touch(entry) {
+                    region.counters.refaults.count(1);
+                }
                 Step::Map(page)
             }
             Ok(_) => Step::Again,
@@ -284,11 +287,11 @@ fn finish(region: &Region, step: Result<Option<Step>>) -> Step {
     match step {
         Ok(Some(step)) => step,
         Ok(None) => {
-            region.residency.release();
+            region.unreserve();
             Step::Again
         }
         Err(_) => {
-            region.residency.release();
+            region.unreserve();
             Step::End(OOM)
         }
     }
@@ -328,6 +331,9 @@ fn make(region: &Region, entry: &Entry, index: u64, was: State) -> Result<Option
 /// Reserves residency for one page, or says what to do first.
 fn reserve(vmf: &Vmf) -> core::result::Result<(), Step> {
     let region = vmf.region();
+    // Whether or not it comes to a wait, so that a lock that must not be held
+    // here is reported at once.
+    lockdep::wait_for_swapper();
     if region.residency.try_reserve() {
         if region.residency.excess(headroom(region)) != 0 && region.kicked.load() == 0 {
             if let Some(region) = vmf.open_region() {
@@ -372,20 +378,60 @@ fn map(vmf: Vmf, page: Locked, index: u64) -> Outcome {
         return SIGBUS;
     };
     if index >= region.pages() {
-        // Truncated since: a page that came too late goes again.
-        drop(page);
-        punch::remove(region, index..index + 1);
+        // Truncated since; the truncation is on its way to the page.
         return SIGBUS;
     }
     if page.is_poisoned() {
         // The swapper finds out whether a stored copy can stand in for it.
         return HWPOISON;
     }
-    if vmf.dirties() {
-        region.make_dirty(entry, &page);
-        return vmf.insert(index, &page, true);
+    let write = vmf.has_flag(bindings::fault_flag_FAULT_FLAG_WRITE);
+    if !vmf.may_insert() {
+        return vmf.hand_out(page);
     }
-    vmf.hand_out(page)
+    if write {
+        region.make_dirty(entry, &page);
+    }
+    match vmf.insert(index, &page, write) {
+        // Without memory for a page table, or with one that just went away.
+        OOM => vmf.hand_out(page),
+        outcome => {
+            drop(page);
+            if !write {
+                map_neighbours(&vmf);
+            }
+            outcome
+        }
+    }
+}
+
+/// Maps resident pages around a load that are not mapped yet, so that touching
+/// them costs no fault. May sleep for a page table.
+fn map_neighbours(vmf: &Vmf) {
+    let region = vmf.region();
+    let (first, mut unmapped) = vmf.unmapped_around();
+    while unmapped != 0 {
+        let index = first + u64::from(unmapped.trailing_zeros());
+        unmapped &= unmapped - 1;
+        let Some(entry) = region.table.find(index) else {
+            continue;
+        };
+        if !matches!(entry.peek(), State::Resident(_)) {
+            continue;
+        }
+        let Found::Page(folio) = region.find(entry) else {
+            continue;
+        };
+        let Ok(page) = folio.try_lock() else {
+            continue;
+        };
+        if !region.owns(&page) || page.is_poisoned() || index >= region.pages() {
+            continue;
+        }
+        // The clock cannot tell a neighbour that is touched from others.
+        region.touch(entry);
+        vmf.insert(index, &page, false);
+    }
 }
 
 /// `->page_mkwrite`: a page that is mapped read-only becomes writable. Returns
@@ -415,48 +461,10 @@ pub(crate) fn page_mkwrite(vmf: Vmf) -> Outcome {
     LOCKED
 }
 
-/// `->map_pages`: maps the resident neighbours of a read fault. Under RCU, does
-/// not sleep.
-pub(crate) fn map_pages(vmf: Vmf, first: u64, last: u64) -> Outcome {
-    let region = vmf.region();
-    // The fault of a page that has to come in first comes again.
-    let resident = |index| {
-        region
-            .table
-            .find(index)
-            .filter(|entry| matches!(entry.peek(), State::Resident(_)))
-    };
-    if resident(vmf.index()).is_none() {
-        return 0;
-    }
-    let end = last.saturating_add(1).min(region.pages());
-    let mut outcome = 0;
-    for first in (first..end).step_by(u64::BITS as usize) {
-        let count = (end - first).min(u64::from(u64::BITS));
-        let mut unmapped = vmf.unmapped(first, count as u32);
-        while unmapped != 0 {
-            let index = first + u64::from(unmapped.trailing_zeros());
-            unmapped &= unmapped - 1;
-            let Some(entry) = resident(index) else {
-                continue;
-            };
-            let Found::Page(folio) = region.find(entry) else {
-                continue;
-            };
-            let Ok(page) = folio.try_lock() else {
-                continue;
-            };
-            if !region.owns(&page) || page.is_poisoned() || index >= region.pages() {
-                continue;
-            }
-            region.touch(entry);
-            let mapped = vmf.insert(index, &page, false);
-            if index == vmf.index() {
-                outcome = mapped;
-            }
-        }
-    }
-    outcome
+/// Whether the task is about to die.
+pub(crate) fn is_killed() -> bool {
+    // SAFETY: No precondition.
+    unsafe { ours::swapvma_killed() }
 }
 
 /// Brings a page into memory and returns it locked; `None` if it is empty. No
@@ -498,7 +506,7 @@ pub(crate) fn populate(region: &OpenRegion, index: u64) -> Result<Option<(Locked
                         break;
                     }
                     wait_for_limit(region);
-                    if kernel::current!().signal_pending() {
+                    if is_killed() {
                         return Err(code::EINTR);
                     }
                 }
@@ -514,19 +522,19 @@ fn read_in(region: &OpenRegion, entry: &Entry, index: u64, stored: Stored) -> Re
         Stored::Slot(slot) => slot,
         Stored::Fill(_) => {
             let made = make(region, entry, index, State::Swapped(stored))
-                .inspect_err(|_| region.residency.release())?;
+                .inspect_err(|_| region.unreserve())?;
             if made.is_none() {
-                region.residency.release();
+                region.unreserve();
             }
             return Ok(made.is_some());
         }
     };
     let started = prepare(false)
         .and_then(|target| Ok(Read::start(entry, index, slot)?.map(|read| (read, target))))
-        .inspect_err(|_| region.residency.release())?;
+        .inspect_err(|_| region.unreserve())?;
     match started {
         None => {
-            region.residency.release();
+            region.unreserve();
             Ok(false)
         }
         Some((read, target)) => {

@@ -168,6 +168,12 @@ impl Folio {
         unsafe { ours::swapvma_folio_unevictable(self.0.as_ptr()) }
     }
 
+    /// Whether the page may be pinned for I/O.
+    pub(crate) fn is_pinned(&self) -> bool {
+        // SAFETY: By the type invariant the folio is valid.
+        unsafe { ours::swapvma_folio_pinned(self.0.as_ptr()) }
+    }
+
     /// Whether a memory error hit the page.
     pub(crate) fn is_poisoned(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.

@@ -148,9 +148,9 @@ impl RegionFile {
         unsafe { ours::swapvma_i_size_read(self.inode.as_ptr()) as u64 }
     }
 
-    /// Changes the size. Under the inode lock.
+    /// Changes the size. Under the lock that `Region` has for it.
     pub(crate) fn set_size(&self, bytes: u64) {
-        // SAFETY: By the type invariant; the caller holds the inode lock.
+        // SAFETY: By the type invariant; the caller excludes other writers.
         unsafe { ours::swapvma_i_size_write(self.inode.as_ptr(), bytes as i64) };
     }
 
@@ -215,6 +215,7 @@ static FILE_OPERATIONS: Operations<bindings::file_operations> =
         fadvise: Some(fadvise),
         show_fdinfo: Some(show_fdinfo),
         unlocked_ioctl: Some(ioctl),
+        compat_ioctl: Some(ioctl),
         llseek: Some(bindings::noop_llseek),
         ..pin_init::zeroed()
     }));
@@ -343,6 +344,11 @@ unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::
         // SAFETY: `create` gave this reference to the file.
         let region = unsafe { Arc::from_raw(region) };
         region.file.file.store(ptr::null_mut(), Relaxed);
+        // The inode may live on: O_PATH keeps it, and truncate() reaches it.
+        region.file.locked(|| {
+            // SAFETY: The inode is valid until this function returns.
+            unsafe { (*region.file.inode.as_ptr()).i_private = ptr::null_mut() };
+        });
         punch::remove(&region, 0..u64::MAX);
         region.forget();
     }
@@ -368,8 +374,11 @@ unsafe extern "C" fn setattr(
     let (inode, valid, size) =
         unsafe { ((*dentry).d_inode, (*attr).ia_valid, (*attr).ia_size) };
     if valid & bindings::ATTR_SIZE != 0 {
-        // SAFETY: The inode is a region's, which is open.
-        let region = unsafe { &*(*inode).i_private.cast::<Region>() };
+        // SAFETY: The inode is a region's; the inode lock, which the VFS holds,
+        // keeps `release` from freeing what it refers to.
+        let Some(region) = (unsafe { (*inode).i_private.cast::<Region>().as_ref() }) else {
+            return code::EIO.to_errno();
+        };
         if let Err(error) = punch::truncate(region, size as u64) {
             return error.to_errno();
         }

@@ -29,7 +29,11 @@ pub(crate) trait Main: Send + Sync + 'static {
 ///
 /// The task was created by [`Thread::spawn`] and has not been stopped; it does
 /// not end before it is.
-pub(crate) struct Thread(NonNull<bindings::task_struct>);
+pub(crate) struct Thread {
+    task: NonNull<bindings::task_struct>,
+    arg: *mut c_void,
+    forget: unsafe fn(*mut c_void),
+}
 
 // SAFETY: A task may be stopped from any other task.
 unsafe impl Send for Thread {}
@@ -57,14 +61,22 @@ impl Thread {
         // SAFETY: The task was just created.
         unsafe { bindings::wake_up_process(task) };
         // INVARIANT: `run` ends only after `should_stop`.
-        NonNull::new(task).map(Self).ok_or(EINVAL)
+        Ok(Self {
+            task: NonNull::new(task).ok_or(EINVAL)?,
+            arg: arg.cast(),
+            forget: forget::<T>,
+        })
     }
 }
 
 impl Drop for Thread {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the task is there and not yet stopped.
-        unsafe { bindings::kthread_stop(self.0.as_ptr()) };
+        let result = unsafe { bindings::kthread_stop(self.task.as_ptr()) };
+        if result == EINTR.to_errno() {
+            // SAFETY: The thread was stopped before it ran.
+            unsafe { (self.forget)(self.arg) };
+        }
     }
 }
 
@@ -72,6 +84,14 @@ impl Drop for Thread {
 pub(crate) fn should_stop() -> bool {
     // SAFETY: Called from kernel threads.
     unsafe { bindings::kthread_should_stop() }
+}
+
+/// # Safety
+///
+/// `arg` is what `spawn` gave up, and `run` was not called.
+unsafe fn forget<T: Main>(arg: *mut c_void) {
+    // SAFETY: By the safety requirement.
+    drop(unsafe { Arc::from_raw(arg.cast::<T>().cast_const()) });
 }
 
 /// # Safety

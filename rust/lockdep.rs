@@ -7,30 +7,47 @@
 use crate::bindings;
 use kernel::types::NotThreadSafe;
 
-/// A driver's callback runs: whoever waits for it waits for this section.
-pub(crate) struct InSwapout(NotThreadSafe);
+pub(crate) use bindings::swapvma_callback as Callback;
 
-impl InSwapout {
+/// A driver's callback runs: whoever waits for it waits for this section.
+pub(crate) struct InCallback(Callback, NotThreadSafe);
+
+impl InCallback {
     /// Enters the section.
-    pub(crate) fn enter() -> Self {
+    pub(crate) fn enter(callback: Callback) -> Self {
         // SAFETY: No precondition; `Drop` leaves the section in the same task.
-        unsafe { bindings::swapvma_swapout_acquire() };
-        Self(NotThreadSafe)
+        unsafe { bindings::swapvma_callback_acquire(callback) };
+        Self(callback, NotThreadSafe)
     }
 }
 
-impl Drop for InSwapout {
+impl Drop for InCallback {
     fn drop(&mut self) {
         // SAFETY: `enter` entered the section, and the type is not `Send`.
-        unsafe { bindings::swapvma_swapout_release() };
+        unsafe { bindings::swapvma_callback_release(self.0) };
     }
 }
 
-/// Tells lockdep that the caller is about to wait for the swapper. Called
-/// before every such wait, with the caller's locks held. May sleep.
-pub(crate) fn wait_for_swapper() {
+/// Tells lockdep that the caller is about to wait for batches in flight. Called
+/// with the caller's locks held. May sleep.
+pub(crate) fn wait_for_swapout() {
     // SAFETY: No precondition.
-    unsafe { bindings::swapvma_wait_annotate() };
+    unsafe { bindings::swapvma_callback_wait(Callback::SWAPVMA_IN_SWAPOUT) };
+}
+
+/// Tells lockdep that the caller is about to wait for the swapper, which calls
+/// swapout and discard. As [`wait_for_swapout`].
+pub(crate) fn wait_for_swapper() {
+    wait_for_swapout();
+    // SAFETY: No precondition.
+    unsafe { bindings::swapvma_callback_wait(Callback::SWAPVMA_IN_DISCARD) };
+}
+
+/// Tells lockdep that the caller is about to wait for a read. As
+/// [`wait_for_swapout`].
+pub(crate) fn wait_for_swapin() {
+    // SAFETY: No precondition.
+    unsafe { bindings::swapvma_callback_wait(Callback::SWAPVMA_IN_SWAPIN) };
 }
 
 /// Tells lockdep that the caller is about to wait for a folio lock.

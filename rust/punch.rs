@@ -45,9 +45,6 @@ pub(crate) fn remove(region: &Region, pages: Range<u64>) {
 
 /// Removes one page. Returns whether its entry was empty at one time.
 fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
-    if entry.peek() == State::Empty {
-        return true;
-    }
     match region.find(entry) {
         Found::Empty => true,
         Found::Page(folio) => {
@@ -111,7 +108,7 @@ pub(crate) fn truncate(region: &Region, bytes: u64) -> Result {
     }
     let old = region.size();
     if bytes >= old {
-        region.file.set_size(bytes);
+        region.resize(bytes);
         return Ok(());
     }
     let cut = bytes % PAGE_BYTES;
@@ -121,7 +118,7 @@ pub(crate) fn truncate(region: &Region, bytes: u64) -> Result {
         zero(&region, bytes / PAGE_BYTES, cut..PAGE_BYTES)?;
     }
     let first = pages_of(bytes);
-    region.file.set_size(bytes);
+    region.resize(bytes);
     // Private copies go as well: they were of the file.
     region.mapping().unmap(first, 0, true);
     remove(region, first..u64::MAX);

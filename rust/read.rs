@@ -25,6 +25,7 @@ use crate::{
     },
     folio::NewPage,
     lockdep,
+    reader,
     record,
     region::{
         OpenRegion,
@@ -185,6 +186,14 @@ impl Read {
             region.residency.release();
             return false;
         };
+        if self.index >= region.pages() {
+            // A truncation is on its way to this entry; see `Region::install`.
+            drop(locked);
+            drop(this);
+            region.residency.release();
+            region.counters.swapped.sub(1);
+            return false;
+        }
         let page = region.install_locked(&mut locked, self.index, page, record, Some(self.source));
         drop(locked);
         drop(page);
@@ -212,7 +221,7 @@ impl Read {
     ) -> Result {
         let waiter = region.clone();
         *self.job.lock() = Some((region, target));
-        let _ = kernel::workqueue::system_unbound().enqueue(self.clone());
+        reader::enqueue(self.clone());
         self.wait(&waiter)
     }
 
@@ -222,7 +231,7 @@ impl Read {
     ///
     /// `EINTR` if the task was killed meanwhile; `EIO` if the read failed.
     pub(crate) fn wait(&self, region: &Region) -> Result {
-        lockdep::wait_for_swapper();
+        lockdep::wait_for_swapin();
         region
             .wait
             .wait(Signals::Kill, || self.status.load() != PENDING)?;

@@ -299,6 +299,30 @@ fn grow() -> Result {
     Ok(())
 }
 
+/// Gives back the pages in which no record is in use: those that two tasks
+/// added where one would have done.
+pub(crate) fn shrink() {
+    loop {
+        let mut partial = swapvma_records.lock();
+        let mut chunk = partial.first;
+        // SAFETY: Chunks on the list are valid, and the lock is held.
+        while let Some(at) = unsafe { chunk.as_mut() } {
+            if at.bitmap.is_empty() {
+                partial.unlink(at);
+                partial.chunks -= 1;
+                break;
+            }
+            chunk = at.next;
+        }
+        drop(partial);
+        if chunk.is_null() {
+            return;
+        }
+        // SAFETY: The chunk was taken off the list, and nobody uses it.
+        unsafe { bindings::free_pages(chunk as usize, 0) };
+    }
+}
+
 fn free(record: NonNull<Record>) {
     let chunk = (record.as_ptr() as usize & !(PAGE_SIZE - 1)) as *mut Chunk;
     IN_USE.sub(1);

@@ -66,7 +66,6 @@ use kernel::{
     prelude::*,
     sync::{
         Arc,
-        Mutex,
         SpinLock, //
     },
 };
@@ -88,11 +87,16 @@ pub(crate) struct Region {
     pub(crate) mappings: Word,
     /// The region's inode and its file, while it is open.
     pub(crate) file: RegionFile,
+    /// Orders changes of the size.
+    #[pin]
+    sizing: SpinLock<()>,
     /// Records of the resident pages.
     #[pin]
     pub(crate) lru: ListLru,
     /// The swapper was asked to bring the region below its limit.
     pub(crate) kicked: Word,
+    /// Pages that the swapper looked at since it last freed one.
+    pub(crate) scanned: Word,
     /// A scan of all pages freed none: faults go over the limit.
     pub(crate) stalled: Word,
     #[pin]
@@ -102,9 +106,6 @@ pub(crate) struct Region {
     /// What the swapper is asked to do.
     #[pin]
     pub(crate) work: SpinLock<Work>,
-    /// One request from user space at a time.
-    #[pin]
-    pub(crate) request: Mutex<()>,
     /// Tasks that wait for the limit, a read, a batch or a request.
     #[pin]
     pub(crate) wait: WaitQueue,
@@ -235,13 +236,14 @@ impl Region {
                 counters: Counters::new(),
                 mappings: Word::new(0),
                 file,
+                sizing <- kernel::new_spinlock!((), "swapvma_size"),
                 lru <- ListLru::new(),
                 inflight <- kernel::new_spinlock!(InFlight::new(), "swapvma_inflight"),
                 kicked: Word::new(0),
+                scanned: Word::new(0),
                 stalled: Word::new(0),
                 in_swapout: Word::new(0),
                 work <- kernel::new_spinlock!(Work::new(), "swapvma_work"),
-                request <- kernel::new_mutex!((), "swapvma_request"),
                 wait <- WaitQueue::new(c"swapvma_region_wait", kernel::static_lock_class!()),
                 links <- ListLinks::new(),
                 queue_links <- ListLinks::new(),
@@ -281,6 +283,21 @@ impl Region {
         pages_of(self.size())
     }
 
+    /// Changes the size in bytes.
+    pub(crate) fn resize(&self, bytes: u64) {
+        let _sizing = self.sizing.lock();
+        self.file.set_size(bytes);
+    }
+
+    /// Makes the region at least `bytes` long. Does not sleep: for mmap, which
+    /// may not wait for the inode lock.
+    pub(crate) fn grow(&self, bytes: u64) {
+        let _sizing = self.sizing.lock();
+        if bytes > self.size() {
+            self.file.set_size(bytes);
+        }
+    }
+
     /// Returns what page tables find the region's pages through.
     pub(crate) fn mapping(&self) -> Mapping {
         self.file.mapping()
@@ -315,12 +332,16 @@ impl Region {
         page.is_attached(self.mapping())
     }
 
-    /// Puts a new page into the table if its entry is still `expected`. The
-    /// page comes back locked; residency was reserved. Does not sleep.
+    /// Puts a new page into the table if its entry is still `expected` and the
+    /// region not shorter. The page comes back locked; residency was reserved.
+    /// Does not sleep.
+    ///
+    /// The size is read under the entry bit, which a truncation takes for each
+    /// entry after it changed the size: no page comes too late.
     ///
     /// # Errors
     ///
-    /// Page and record, if the entry changed.
+    /// Page and record, if something changed.
     pub(crate) fn install(
         &self,
         entry: &Entry,
@@ -331,7 +352,8 @@ impl Region {
         slot: Option<Slot>,
     ) -> core::result::Result<Locked, (NewPage, record::Unused)> {
         let mut entry = entry.lock();
-        if entry.get() != expected {
+        if entry.get() != expected || index >= self.pages() {
+            drop(entry);
             return Err((page, record));
         }
         Ok(self.install_locked(&mut entry, index, page, record, slot))
@@ -424,23 +446,35 @@ impl Region {
         }
     }
 
-    /// A fault touches the page: the clock starts again for it.
-    pub(crate) fn touch(&self, entry: &Entry) {
+    /// A fault maps the page: the clock starts again for it. Returns whether
+    /// the clock had unmapped it.
+    pub(crate) fn touch(&self, entry: &Entry) -> bool {
         let entry = entry.lock();
-        if let Some(record) = Record::of(&entry) {
-            if record.is_aged() {
+        match Record::of(&entry) {
+            Some(record) if record.is_aged() => {
                 record.set_aged(false);
-                self.counters.refaults.count(1);
+                true
             }
+            _ => false,
         }
+    }
+
+    /// Gives reserved residency back.
+    pub(crate) fn unreserve(&self) {
+        self.residency.release();
+        self.wait.wake_all();
     }
 
     /// Enters a batch of `pages` in flight, before it unmaps anything. `None`
     /// while too many are.
     pub(crate) fn enter_flight(&self, pages: Range<u64>) -> Option<Ticket> {
-        let ticket = self.inflight.lock().enter(pages)?;
+        // First, so that whoever sees none may rely on it.
         self.in_swapout.add(1);
-        Some(ticket)
+        let ticket = self.inflight.lock().enter(pages);
+        if ticket.is_none() {
+            self.in_swapout.sub(1);
+        }
+        ticket
     }
 
     /// Takes a batch out of flight, after its answers were applied or it was
@@ -457,6 +491,9 @@ impl Region {
     /// later do not concern the caller. Returns whether it slept. Bounded by
     /// the driver's deadline.
     pub(crate) fn wait_flights(&self, pages: Range<u64>) -> bool {
+        // Always, so that a lock that must not be held here is reported even
+        // if no batch is in flight.
+        lockdep::wait_for_swapout();
         if self.in_swapout.load() == 0 {
             return false;
         }
@@ -467,7 +504,6 @@ impl Region {
             }
             inflight.horizon()
         };
-        lockdep::wait_for_swapper();
         // Without signals, the only error, this returns when the condition holds.
         let _ = self.wait.wait(Signals::Ignore, || {
             !self.inflight.lock().overlaps(&pages, horizon)

@@ -32,7 +32,6 @@ use crate::{
     },
     inflight::Ticket,
     limit::BATCH_PAGES,
-    lockdep::NoReclaim,
     record::Record,
     region::{
         Found,
@@ -120,6 +119,41 @@ pub(crate) fn for_each_run(indexes: impl Iterator<Item = u64>, mut unmap: impl F
 /// A page that a batch may take.
 type Taken = Option<(u64, Locked)>;
 
+/// Slots of copies that nobody needs any more. The driver hears of them when no
+/// folio is locked and no batch is in flight: it may sleep, and somebody waits
+/// for either.
+struct Stale {
+    slots: [Option<Slot>; 2 * BATCH_PAGES],
+    len: usize,
+}
+
+impl Stale {
+    fn new() -> Self {
+        Self {
+            slots: [None; 2 * BATCH_PAGES],
+            len: 0,
+        }
+    }
+
+    /// Adds a slot: at most one for each page before it is written, and one
+    /// after.
+    fn push(&mut self, slot: Option<Slot>) {
+        if slot.is_none() {
+            return;
+        }
+        if let Some(place) = self.slots.get_mut(self.len) {
+            *place = slot;
+            self.len += 1;
+        }
+    }
+
+    fn discard(self, region: &Region) {
+        for slot in self.slots.iter().flatten() {
+            region.attached.discard(*slot);
+        }
+    }
+}
+
 /// Writes the candidates out, or launders them. In the region's swapper.
 pub(crate) fn run(
     region: &OpenRegion,
@@ -128,7 +162,7 @@ pub(crate) fn run(
 ) -> Outcome {
     let driver = region.attached.driver();
     if driver.is_quarantined() || driver.batch.phase() != Phase::Idle {
-        return Outcome::default();
+        return without_driver(region, operation, candidates);
     }
     let mut pages: [Taken; BATCH_PAGES] = [const { None }; BATCH_PAGES];
     let indexes = candidates.sorted();
@@ -136,31 +170,59 @@ pub(crate) fn run(
         return Outcome::default();
     };
     for (page, &index) in pages.iter_mut().zip(indexes) {
-        *page = grab(region, index).map(|locked| (index, locked));
+        *page = grab(region, operation, index).map(|locked| (index, locked));
     }
     let Some(ticket) = region.enter_flight(first..last + 1) else {
         return Outcome::default();
     };
     driver.batch.start(operation, ticket);
+    let mut stale = Stale::new();
     let mut outcome = match operation {
-        Operation::Swapout => evict(region, Some((&driver.batch, ticket)), &mut pages),
-        Operation::Launder => launder(region, &driver.batch, ticket, &mut pages),
+        Operation::Swapout => evict(
+            region,
+            Some((&driver.batch, ticket)),
+            &mut pages,
+            &mut stale,
+        ),
+        Operation::Launder => launder(region, &driver.batch, ticket, &mut pages, &mut stale),
     };
     drop(pages);
     if driver.batch.len() == 0 {
         region.leave_flight(ticket);
     } else {
-        outcome.add(submit(region, ticket));
-    }
-    if outcome.done != 0 {
-        region.stalled.store_release(0);
+        outcome.add(submit(region, ticket, &mut stale));
     }
     region.wait.wake_all();
+    stale.discard(region);
     outcome
 }
 
-/// Locks a resident page that nothing keeps in memory.
-fn grab(region: &Region, index: u64) -> Option<Locked> {
+/// What is left to do while a quarantined driver gets no batch.
+fn without_driver(
+    region: &OpenRegion,
+    operation: Operation,
+    candidates: &mut Candidates,
+) -> Outcome {
+    match operation {
+        Operation::Swapout => Outcome {
+            done: drop_clean(region, candidates),
+            refused: 0,
+        },
+        Operation::Launder => {
+            let dirty = candidates.sorted().iter().filter(|&&index| {
+                grab(region, operation, index).is_some_and(|page| page.is_dirty())
+            });
+            Outcome {
+                done: 0,
+                refused: dirty.count() as u64,
+            }
+        }
+    }
+}
+
+/// Locks a resident page. A page that leaves memory must not be kept there by
+/// anything, and is not waited for.
+fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
     let entry = region.table.find(index)?;
     if !matches!(entry.peek(), State::Resident(_)) {
         return None;
@@ -168,10 +230,11 @@ fn grab(region: &Region, index: u64) -> Option<Locked> {
     let Found::Page(folio) = region.find(entry) else {
         return None;
     };
-    if folio.is_unevictable() {
-        return None;
-    }
-    let page = folio.try_lock().ok()?;
+    let page = match operation {
+        Operation::Swapout if folio.is_unevictable() => return None,
+        Operation::Swapout => folio.try_lock().ok()?,
+        Operation::Launder => folio.lock(),
+    };
     (region.owns(&page) && matches!(entry.peek(), State::Resident(_))).then_some(page)
 }
 
@@ -180,11 +243,11 @@ fn grab(region: &Region, index: u64) -> Option<Locked> {
 pub(crate) fn drop_clean(region: &OpenRegion, candidates: &mut Candidates) -> u64 {
     let mut pages: [Taken; BATCH_PAGES] = [const { None }; BATCH_PAGES];
     for (page, &index) in pages.iter_mut().zip(candidates.sorted()) {
-        *page = grab(region, index)
+        *page = grab(region, Operation::Swapout, index)
             .filter(|page| !page.is_dirty())
             .map(|locked| (index, locked));
     }
-    let outcome = evict(region, None, &mut pages);
+    let outcome = evict(region, None, &mut pages, &mut Stale::new());
     region.wait.wake_all();
     outcome.done
 }
@@ -195,6 +258,7 @@ fn evict(
     region: &OpenRegion,
     batch: Option<(&Inner, Ticket)>,
     pages: &mut [Taken; BATCH_PAGES],
+    stale: &mut Stale,
 ) -> Outcome {
     let mut outcome = Outcome::default();
     let mapped = pages
@@ -216,20 +280,22 @@ fn evict(
         let evicted = region.evict(entry, page, |entry, page| {
             fate = settle(entry, page, batch.is_some());
             match fate {
-                Fate::Leave(then) => Some(then),
+                Fate::Leave(then) => {
+                    count_eviction(region, then);
+                    Some(then)
+                }
                 Fate::Stay | Fate::Write => None,
             }
         });
         match (evicted, fate, batch) {
             (Ok(slot), Fate::Leave(then), _) => {
-                count_eviction(region, then);
                 outcome.done += 1;
-                if let (Some(stale), false) = (slot, then.is_stored_in(slot)) {
-                    region.attached.discard(stale);
+                if !then.is_stored_in(slot) {
+                    stale.push(slot);
                 }
             }
             (Err(page), Fate::Write, Some((batch, ticket))) => {
-                enter(region, batch, ticket, index, page);
+                stale.push(enter(region, batch, ticket, index, page));
             }
             // Pinned, or a munmap has yet to flush a TLB: another time.
             _ => {}
@@ -272,6 +338,7 @@ fn settle(entry: &LockedEntry<'_>, page: &Frozen, may_write: bool) -> Fate {
     }
 }
 
+/// Under the entry bit: a fault that undoes it comes later.
 fn count_eviction(region: &Region, then: State) {
     match then {
         State::Swapped(stored) => {
@@ -286,13 +353,16 @@ fn count_eviction(region: &Region, then: State) {
     }
 }
 
-/// Write-protects the dirty pages and fills the batch with them.
+/// Write-protects the dirty pages and fills the batch with them. A page that is
+/// pinned may change without a fault: it stays dirty.
 fn launder(
     region: &OpenRegion,
     batch: &Inner,
     ticket: Ticket,
     pages: &mut [Taken; BATCH_PAGES],
+    stale: &mut Stale,
 ) -> Outcome {
+    let mut outcome = Outcome::default();
     for taken in pages.iter_mut() {
         let Some((index, page)) = taken.take() else {
             continue;
@@ -300,27 +370,38 @@ fn launder(
         // Before the dirty bit is read: the page table's goes with it, and
         // page_mkwrite has set the folio's.
         region.mapping().write_protect(index, &page);
-        if page.is_dirty() && !page.is_poisoned() && !page.is_unevictable() {
-            enter(region, batch, ticket, index, page);
+        if !page.is_dirty() {
+            continue;
+        }
+        if page.is_poisoned() || page.is_pinned() {
+            outcome.refused += 1;
+        } else {
+            stale.push(enter(region, batch, ticket, index, page));
         }
     }
-    Outcome::default()
+    outcome
 }
 
-/// Puts a dirty page into the batch: it is being written from here on.
-fn enter(region: &Region, batch: &Inner, ticket: Ticket, index: u64, page: Locked) {
-    let Some(entry) = region.table.find(index) else {
-        return;
-    };
-    page.clear_dirty();
+/// Puts a dirty page into the batch: it is being written from here on. Returns
+/// the slot of the copy that is stale.
+fn enter(
+    region: &Region,
+    batch: &Inner,
+    ticket: Ticket,
+    index: u64,
+    page: Locked,
+) -> Option<Slot> {
+    let entry = region.table.find(index)?;
     let stale = {
         let mut entry = entry.lock();
-        let (State::Resident(address), Some(record)) = (entry.get(), Record::of(&entry)) else {
-            return;
+        let State::Resident(address) = entry.get() else {
+            return None;
         };
+        let record = Record::of(&entry)?;
         let stale = record.slot();
         record.set_slot(None);
         record.set_written_by(ticket.seq());
+        page.clear_dirty();
         entry.set(State::Writing(address));
         stale
     };
@@ -328,27 +409,26 @@ fn enter(region: &Region, batch: &Inner, ticket: Ticket, index: u64, page: Locke
     if batch.push(page.unlock(), index).is_err() {
         kernel::pr_err_once!("batch of more than {} pages\n", BATCH_PAGES);
     }
-    if let Some(stale) = stale {
-        region.attached.discard(stale);
-    }
+    stale
 }
 
 /// Hands the batch to the driver, waits for the answer and applies it.
-fn submit(region: &OpenRegion, ticket: Ticket) -> Outcome {
+fn submit(region: &OpenRegion, ticket: Ticket, stale: &mut Stale) -> Outcome {
     let driver = region.attached.driver();
     let batch = &driver.batch;
     region.counters.batches.count(1);
     driver.batches.count(1);
-    *driver.flight.lock() = Some(Flight {
+    let flight = Flight {
         region: region.clone(),
         ticket,
-    });
-    batch.submit(deadline::now_ns() + driver.deadline_ms() * 1_000_000);
-    deadline::arm();
+    };
     {
-        let _noreclaim = NoReclaim::enter();
-        region.attached.swapout();
+        let mut current = driver.flight.lock();
+        *current = Some(flight);
+        batch.submit(deadline::now_ns() + driver.deadline_ms() * 1_000_000);
     }
+    deadline::arm();
+    region.attached.swapout();
     loop {
         if batch.advance(Phase::Done, Phase::Applying) {
             break;
@@ -374,7 +454,7 @@ fn submit(region: &OpenRegion, ticket: Ticket) -> Outcome {
                 batch.phase() != Phase::Running
             });
     }
-    let outcome = apply(region, batch);
+    let outcome = apply(region, batch, stale);
     batch.advance(Phase::Applying, Phase::Idle);
     region.leave_flight(ticket);
     let flight = driver.flight.lock().take();
@@ -383,7 +463,7 @@ fn submit(region: &OpenRegion, ticket: Ticket) -> Outcome {
 }
 
 /// Applies the driver's answers.
-fn apply(region: &Region, batch: &Inner) -> Outcome {
+fn apply(region: &Region, batch: &Inner, stale: &mut Stale) -> Outcome {
     let mut outcome = Outcome::default();
     for i in 0..batch.len() {
         let (Some(folio), Some(index)) = (batch.take_folio(i), batch.index(i)) else {
@@ -398,16 +478,19 @@ fn apply(region: &Region, batch: &Inner) -> Outcome {
         }
         match (answer, folio.try_lock()) {
             (Answer::Stored(slot), Ok(page)) => {
-                let done = match batch.operation() {
+                let (done, unused) = match batch.operation() {
                     Operation::Swapout => stored(region, batch.seq(), index, page, slot),
                     Operation::Launder => laundered(region, batch.seq(), index, page, slot),
                 };
                 outcome.done += u64::from(done);
+                outcome.refused += u64::from(!done && batch.operation() == Operation::Launder);
+                stale.push(unused);
             }
             // A fault has the page: it is wanted again.
             (Answer::Stored(slot), Err(_)) => {
                 release(region, batch.seq(), index);
-                region.attached.discard(slot);
+                outcome.refused += u64::from(batch.operation() == Operation::Launder);
+                stale.push(Some(slot));
             }
             (_, page) => {
                 drop(page);
@@ -460,43 +543,53 @@ fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -
     true
 }
 
-/// The driver stored a page of a swapout. Returns whether it left memory.
-fn stored(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> bool {
+/// The driver stored a page of a swapout. Returns whether it left memory, and
+/// the slot if nobody needs it.
+fn stored(
+    region: &Region,
+    seq: u64,
+    index: u64,
+    page: Locked,
+    slot: Slot,
+) -> (bool, Option<Slot>) {
     if !take_back(region, seq, index, &page, slot) {
         // A store cancelled it, or it was punched.
-        drop(page);
-        region.attached.discard(slot);
-        return false;
+        return (false, Some(slot));
     }
     if page.is_mapped() {
         // Rescued by a load: the copy is valid for as long as it is clean.
-        return false;
+        return (false, None);
     }
     let Some(entry) = region.table.find(index) else {
-        return false;
+        return (false, None);
     };
     let evicted = region.evict(entry, page, |_, page| {
         // Dirty: written through a pin meanwhile. The next swapout discards
         // the copy.
-        (!page.is_dirty()).then_some(State::Swapped(Stored::Slot(slot)))
+        (!page.is_dirty()).then(|| {
+            region.counters.swapped.add(1);
+            region.counters.swapouts.count(1);
+            State::Swapped(Stored::Slot(slot))
+        })
     });
-    if evicted.is_err() {
-        return false;
-    }
-    region.counters.swapped.add(1);
-    region.counters.swapouts.count(1);
-    true
+    (evicted.is_ok(), None)
 }
 
-/// The driver stored a page of a laundering. Returns whether it is clean.
-fn laundered(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> bool {
+/// The driver stored a page of a laundering. Returns whether it is clean, and
+/// the slot if nobody needs it.
+fn laundered(
+    region: &Region,
+    seq: u64,
+    index: u64,
+    page: Locked,
+    slot: Slot,
+) -> (bool, Option<Slot>) {
     if !take_back(region, seq, index, &page, slot) {
-        drop(page);
-        region.attached.discard(slot);
-        return false;
+        // A page that was punched needs no write any more.
+        return (!region.owns(&page), Some(slot));
     }
     region.counters.launders.count(1);
-    !page.is_dirty()
+    (!page.is_dirty(), None)
 }
 
 /// Releases a batch that the driver gave back after its deadline. In the

@@ -14,10 +14,7 @@ use crate::{
     bindings,
     driver::Registered,
     entry::State,
-    error::{
-        code,
-        Result, //
-    },
+    error::Result,
     fault::headroom,
     kthread,
     limit::BATCH_PAGES,
@@ -40,11 +37,16 @@ use kernel::sync::Arc;
 /// Milliseconds to wait after a driver took nothing.
 const BACK_OFF_MS: u64 = 10;
 
+/// Batches after which it is another region's turn.
+const TURN: u32 = 16;
+
 /// What the swapper is asked to do for a region.
 pub(crate) struct Work {
     /// Pages that memory pressure wants back.
     pressure: u64,
     request: Option<Request>,
+    /// A task waits for its request.
+    busy: bool,
     /// Sequence of the last request and of the last one answered.
     asked: u64,
     answered: u64,
@@ -63,6 +65,7 @@ impl Work {
         Self {
             pressure: 0,
             request: None,
+            busy: false,
             asked: 0,
             answered: 0,
             outcome: Outcome {
@@ -85,10 +88,13 @@ pub(crate) fn request(
     pages: Range<u64>,
 ) -> Result<Outcome> {
     lockdep::wait_for_swapper();
-    let _one = region.request.lock();
+    region.wait.wait(Signals::Kill, || {
+        !core::mem::replace(&mut region.work.lock().busy, true)
+    })?;
     let token = {
         let mut work = region.work.lock();
         work.asked += 1;
+        work.outcome = Outcome::default();
         work.request = Some(Request { operation, pages });
         work.asked
     };
@@ -97,11 +103,12 @@ pub(crate) fn request(
         .wait
         .wait(Signals::Kill, || region.work.lock().answered >= token);
     let mut work = region.work.lock();
-    if waited.is_err() {
-        work.request = None;
-        return Err(code::EINTR);
-    }
-    Ok(work.outcome)
+    work.request = None;
+    work.busy = false;
+    let outcome = work.outcome;
+    drop(work);
+    region.wait.wake_all();
+    waited.map(|()| outcome)
 }
 
 /// Memory pressure wants `pages` pages of the region. Does not sleep.
@@ -115,8 +122,10 @@ pub(crate) fn press(region: &OpenRegion, pages: u64) {
 
 /// The thread of a driver.
 pub(crate) fn run(driver: &Arc<Registered>) {
+    // What frees memory does not wait for memory, and is not entered again.
+    let _noreclaim = lockdep::NoReclaim::enter();
     loop {
-        let _ = driver.wait.wait(Signals::Idle, || {
+        let _ = driver.batch.wait.wait(Signals::Idle, || {
             kthread::should_stop()
                 || driver.batch.phase() == Phase::Late
                 || !driver.queue.lock().is_empty()
@@ -143,6 +152,7 @@ fn next(driver: &Registered) -> Option<OpenRegion> {
     Some(OpenRegion::new(region, file?))
 }
 
+/// Does what the region wants, or as much as is its turn.
 fn look_after(region: &OpenRegion) {
     let (request, asked, pressure) = {
         let mut work = region.work.lock();
@@ -150,16 +160,17 @@ fn look_after(region: &OpenRegion) {
         (work.request.take(), work.asked, pressure)
     };
     if let Some(request) = request {
-        let outcome = walk(region, request.operation, request.pages);
-        let mut work = region.work.lock();
-        work.outcome = outcome;
-        work.answered = asked;
-        drop(work);
-        region.wait.wake_all();
+        answer(region, request, asked);
     }
-    if region.kicked.load() != 0 {
-        region.kicked.store_release(0);
-        shrink(region, |region| region.residency.excess(headroom(region)));
+    if region.kicked.cmpxchg(1, 0).is_ok() {
+        let limit = |region: &Region| region.residency.excess(headroom(region));
+        if shrink(region, limit) {
+            let stalled = region.residency.excess(1) != 0;
+            region.stalled.store_release(u64::from(stalled));
+        } else {
+            region.kick();
+        }
+        region.wait.wake_all();
     }
     if pressure != 0 {
         let target = region.residency.resident().saturating_sub(pressure);
@@ -169,53 +180,92 @@ fn look_after(region: &OpenRegion) {
     }
 }
 
-/// Pages out or launders all resident pages of a range.
-fn walk(region: &OpenRegion, operation: Operation, pages: Range<u64>) -> Outcome {
+/// Goes on with a request of user space, and answers it at its end.
+fn answer(region: &OpenRegion, request: Request, asked: u64) {
+    let (outcome, rest) = walk(region, request.operation, request.pages);
+    let mut work = region.work.lock();
+    if work.asked != asked {
+        // The task was killed and another one asks.
+        return;
+    }
+    work.outcome.add(outcome);
+    match rest {
+        Some(pages) if work.busy => {
+            work.request = Some(Request {
+                operation: request.operation,
+                pages,
+            });
+            drop(work);
+            region.attached.driver().enqueue(region);
+        }
+        _ => {
+            work.answered = asked;
+            drop(work);
+            region.wait.wake_all();
+        }
+    }
+}
+
+/// Pages out or launders the resident pages of a range, until it is another
+/// region's turn. Returns what is left of the range.
+fn walk(
+    region: &OpenRegion,
+    operation: Operation,
+    pages: Range<u64>,
+) -> (Outcome, Option<Range<u64>>) {
     let mut outcome = Outcome::default();
     let mut candidates = Candidates::new();
     let mut index = pages.start;
+    let mut turns = 0;
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
         let entry = region.table.find(at);
         if entry.is_some_and(|entry| matches!(entry.peek(), State::Resident(_))) {
             candidates.push(at);
         }
+        index = at + 1;
         if candidates.is_full() {
             outcome.add(swapout::run(region, operation, &mut candidates));
             candidates = Candidates::new();
+            turns += 1;
+            if turns == TURN {
+                return (outcome, Some(index..pages.end));
+            }
         }
-        index = at + 1;
     }
     outcome.add(swapout::run(region, operation, &mut candidates));
-    outcome
+    (outcome, None)
 }
 
-/// Pages out the coldest pages until `excess` is 0 or nothing can be freed.
-fn shrink(region: &OpenRegion, excess: impl Fn(&Region) -> u64) {
-    // Twice around: once to age, once to evict.
-    let mut left = 2 * region.residency.resident() + BATCH_PAGES as u64;
-    let mut outcome = Outcome::default();
-    while excess(region) != 0 {
-        let (scanned, step) = clock(region, excess(region));
+/// Pages out the coldest pages until `excess` is 0 or a scan of all pages freed
+/// none. Returns whether it came to an end before it was another region's turn.
+fn shrink(region: &OpenRegion, excess: impl Fn(&Region) -> u64) -> bool {
+    for _ in 0..TURN {
+        let wanted = excess(region);
+        if wanted == 0 || kthread::should_stop() {
+            return true;
+        }
+        let (scanned, step) = clock(region, wanted);
         if step.done != 0 {
-            left = 2 * region.residency.resident() + BATCH_PAGES as u64;
-        } else if step.refused != 0 {
+            region.scanned.store_release(0);
+            continue;
+        }
+        // Twice around: once to age, once to evict.
+        let around = 2 * region.residency.resident() + BATCH_PAGES as u64;
+        if region.scanned.add(scanned.max(1)) + scanned.max(1) >= around {
+            region.scanned.store_release(0);
+            return true;
+        }
+        if step.refused != 0 {
             // A driver that takes nothing is not asked again at once.
-            let _ = region
-                .attached
-                .driver()
-                .wait
-                .wait_timeout(Signals::Idle, Some(BACK_OFF_MS), kthread::should_stop);
-        }
-        outcome.add(step);
-        left = left.saturating_sub(scanned.max(1));
-        if left == 0 || kthread::should_stop() {
-            break;
+            let _ = region.attached.driver().batch.wait.wait_timeout(
+                Signals::Idle,
+                Some(BACK_OFF_MS),
+                kthread::should_stop,
+            );
+            return false;
         }
     }
-    if outcome.done == 0 && excess(region) != 0 {
-        region.stalled.store_release(1);
-    }
-    region.wait.wake_all();
+    false
 }
 
 /// Turns the clock by at most a batch: pages that were not touched since it

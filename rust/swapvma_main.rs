@@ -48,6 +48,7 @@ mod drivers;
 mod fault;
 mod punch;
 mod read;
+mod reader;
 mod record;
 mod region;
 mod stats;
@@ -74,6 +75,7 @@ struct Swapvma {
     _shrinker: shrinker::Shrinker,
     _ram: driver::Registration<drivers::ram::Ram>,
     _deadline: deadline::Running,
+    _readers: reader::Readers,
 }
 
 impl kernel::InPlaceModule for Swapvma {
@@ -88,6 +90,7 @@ impl kernel::InPlaceModule for Swapvma {
         drivers::ram::init();
         lockdep::prime();
         try_pin_init!(Self {
+            _readers: reader::Readers::new()?,
             _deadline: deadline::Running::new()?,
             _ram: driver::Registration::new()?,
             _shrinker: shrinker::Shrinker::new()?,
@@ -101,10 +104,11 @@ impl kernel::InPlaceModule for Swapvma {
 #[pinned_drop]
 impl PinnedDrop for Swapvma {
     fn drop(self: Pin<&mut Self>) {
-        let (records, _) = record::usage();
+        record::shrink();
+        let (records, pages) = record::usage();
         let regions = region::count();
-        if records != 0 || regions != 0 {
-            pr_err!("leaked {regions} regions and {records} records\n");
+        if records != 0 || pages != 0 || regions != 0 {
+            pr_err!("leaked {regions} regions, {records} records, {pages} pages of them\n");
         }
     }
 }

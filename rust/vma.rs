@@ -163,17 +163,16 @@ unsafe extern "C" fn page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_
     }
 }
 
+/// The core asks for it before it calls `->fault` under the VMA lock. It may not
+/// sleep, and thus not map: `->fault` maps the neighbours itself.
+///
 /// # Safety
 ///
-/// As [`fault_thunk`], under RCU: it must not sleep.
+/// None.
 unsafe extern "C" fn map_pages(
-    vmf: *mut bindings::vm_fault,
-    first: c_ulong,
-    last: c_ulong,
+    _vmf: *mut bindings::vm_fault,
+    _first: c_ulong,
+    _last: c_ulong,
 ) -> bindings::vm_fault_t {
-    match NonNull::new(vmf) {
-        // SAFETY: By the safety requirement.
-        Some(vmf) => fault::map_pages(unsafe { Vmf::from_raw(vmf) }, first as u64, last as u64),
-        None => 0,
-    }
+    0
 }

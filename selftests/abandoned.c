@@ -87,7 +87,9 @@ FIXTURE_TEARDOWN_PARENT(abandoned)
 	do {									\
 		struct swapvma_stats stats;					\
 										\
-		ASSERT_TRUE(sv_wait_for(sv_quarantined("test")));		\
+		ASSERT_TRUE(sv_wait_for(sv_quarantined("test") &&		\
+					SV_STAT(self->fd, abandoned) &&		\
+					!SV_STAT(self->fd, in_swapout)));	\
 		ASSERT_GE(0, sv_pageout_join(&self->pageout));			\
 		sv_stats(self->fd, &stats);					\
 		ASSERT_EQ(1, stats.abandoned);					\

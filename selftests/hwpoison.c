@@ -88,20 +88,24 @@ TEST_F(hwpoison, fault)
 	ASSERT_EQ(SIGBUS, sv_touch_read(bad));
 }
 
-/* The swapper meets it: it is not written, and its memory not used again. */
+/*
+ * The swapper meets it: it is not written, and its memory not used again. If it
+ * was clean, what the driver has of it stands in for it.
+ */
 TEST_F(hwpoison, pageout)
 {
 	char *bad = self->map + BAD * SV_PAGE;
-	struct swapvma_stats stats;
+	uint64_t written = sv_get("swapouts");
 
 	ASSERT_TRUE(sv_wait_for(sv_pageout(self->fd, 0, PAGES) >= 0 &&
 				SV_STAT(self->fd, resident) <= 1));
-	sv_stats(self->fd, &stats);
-	ASSERT_EQ(PAGES - 1, stats.swapped);
-	ASSERT_EQ(PAGES - 1, stats.swapouts + stats.clean_drops - (variant->dirty ? 0 : PAGES));
-	ASSERT_EQ(SIGBUS, sv_touch_read(bad));
+	ASSERT_EQ(variant->dirty ? PAGES - 1 : PAGES, SV_STAT(self->fd, swapped));
+	if (!strcmp(variant->driver, "test"))
+		ASSERT_EQ(variant->dirty ? PAGES - 1 : 0, sv_get("swapouts") - written);
+	ASSERT_EQ(variant->dirty ? SIGBUS : 0, sv_touch_read(bad));
+	ASSERT_TRUE(variant->dirty || sv_check(bad, SV_TEXT, BAD, 1));
 	ASSERT_OTHERS_FINE();
-	ASSERT_EQ(SIGBUS, sv_touch_read(bad));
+	ASSERT_EQ(variant->dirty ? SIGBUS : 0, sv_touch_read(bad));
 }
 
 /* Another mapping, other kinds of access. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What lockdep has to know and cannot see: the entry bit, the time that a
- * driver spends in swapout, and the waits for either. The names below are what
+ * driver spends in a callback, and the waits for either. The names below are what
  * a report prints.
  */
 #include <linux/list_lru.h>
@@ -16,8 +16,14 @@ static struct lock_class_key swapvma_list_lru_key;
 
 static struct lockdep_map swapvma_entry_map =
 	STATIC_LOCKDEP_MAP_INIT("swapvma_entry", &swapvma_entry_map);
-static struct lockdep_map swapvma_in_swapout_map =
-	STATIC_LOCKDEP_MAP_INIT("swapvma_in_swapout", &swapvma_in_swapout_map);
+static struct lockdep_map swapvma_callback_maps[] = {
+	[SWAPVMA_IN_SWAPOUT] = STATIC_LOCKDEP_MAP_INIT("swapvma_in_swapout",
+			&swapvma_callback_maps[SWAPVMA_IN_SWAPOUT]),
+	[SWAPVMA_IN_SWAPIN] = STATIC_LOCKDEP_MAP_INIT("swapvma_in_swapin",
+			&swapvma_callback_maps[SWAPVMA_IN_SWAPIN]),
+	[SWAPVMA_IN_DISCARD] = STATIC_LOCKDEP_MAP_INIT("swapvma_in_discard",
+			&swapvma_callback_maps[SWAPVMA_IN_DISCARD]),
+};
 static struct lockdep_map swapvma_folio_map =
 	STATIC_LOCKDEP_MAP_INIT("swapvma_folio", &swapvma_folio_map);
 #endif
@@ -36,26 +42,26 @@ void swapvma_entry_release(void)
 }
 
 /*
- * The swapper holds the map shared around a callback, whoever waits for the
- * swapper acquires it exclusively, as include/linux/mmap_lock.h does for the
- * lock of a VMA: a lock that a driver takes in swapout and that somebody holds
- * over such a wait is a cycle that lockdep reports on first use.
+ * Whoever calls a driver holds the callback's map shared, whoever waits for the
+ * callback acquires it exclusively, as include/linux/mmap_lock.h does for the
+ * lock of a VMA: a lock that a driver takes in the callback and that somebody
+ * holds over such a wait is a cycle that lockdep reports on first use.
  */
-void swapvma_swapout_acquire(void)
+void swapvma_callback_acquire(enum swapvma_callback callback)
 {
-	lock_acquire_shared(&swapvma_in_swapout_map, 0, 0, NULL, _RET_IP_);
+	lock_acquire_shared(&swapvma_callback_maps[callback], 0, 0, NULL, _RET_IP_);
 }
 
-void swapvma_swapout_release(void)
+void swapvma_callback_release(enum swapvma_callback callback)
 {
-	lock_map_release(&swapvma_in_swapout_map);
+	lock_map_release(&swapvma_callback_maps[callback]);
 }
 
-/* A wait for the swapper begins: munmap, limit, read, fsync, page out. */
-void swapvma_wait_annotate(void)
+/* A wait begins, for munmap, the limit, a read, fsync or a request. */
+void swapvma_callback_wait(enum swapvma_callback callback)
 {
-	lock_map_acquire(&swapvma_in_swapout_map);
-	lock_map_release(&swapvma_in_swapout_map);
+	lock_map_acquire(&swapvma_callback_maps[callback]);
+	lock_map_release(&swapvma_callback_maps[callback]);
 }
 
 /*
@@ -77,8 +83,8 @@ void swapvma_folio_wait_annotate(void)
 void swapvma_lockdep_prime(void)
 {
 	fs_reclaim_acquire(GFP_KERNEL);
-	lock_acquire_shared(&swapvma_in_swapout_map, 0, 0, NULL, _RET_IP_);
-	lock_map_release(&swapvma_in_swapout_map);
+	swapvma_callback_acquire(SWAPVMA_IN_SWAPOUT);
+	swapvma_callback_release(SWAPVMA_IN_SWAPOUT);
 	swapvma_entry_acquire();
 	swapvma_entry_release();
 	fs_reclaim_release(GFP_KERNEL);

@@ -6,11 +6,18 @@
 
 struct list_lru;
 
+/* What of a driver somebody may wait for. */
+enum swapvma_callback {
+	SWAPVMA_IN_SWAPOUT,
+	SWAPVMA_IN_SWAPIN,
+	SWAPVMA_IN_DISCARD,
+};
+
 void swapvma_entry_acquire(void);
 void swapvma_entry_release(void);
-void swapvma_swapout_acquire(void);
-void swapvma_swapout_release(void);
-void swapvma_wait_annotate(void);
+void swapvma_callback_acquire(enum swapvma_callback callback);
+void swapvma_callback_release(enum swapvma_callback callback);
+void swapvma_callback_wait(enum swapvma_callback callback);
 void swapvma_folio_wait_annotate(void);
 void swapvma_lockdep_prime(void);
 void swapvma_list_lru_set_key(struct list_lru *lru);

@@ -5,8 +5,10 @@
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 
 #include "mm.h"
 
@@ -119,6 +121,11 @@ bool swapvma_folio_unevictable(struct folio *folio)
 	return folio_test_mlocked(folio) || folio_maybe_dma_pinned(folio);
 }
 
+bool swapvma_folio_pinned(struct folio *folio)
+{
+	return folio_maybe_dma_pinned(folio);
+}
+
 bool swapvma_folio_hwpoison(const struct folio *folio)
 {
 	return folio_contain_hwpoisoned_page((struct folio *)folio);
@@ -141,31 +148,46 @@ void swapvma_write_protect(struct address_space *mapping, pgoff_t index,
 	mapping_wrprotect_range(mapping, index, folio_pfn(folio), 1);
 }
 
-/*
- * Which of @count pages from @first no page table maps, one bit each; none if
- * there is no page table. Under RCU, which keeps the table; the bits are stale
- * on return, so they say where to look and no more.
- */
-u64 swapvma_vmf_unmapped(const struct vm_fault *vmf, pgoff_t first,
-			 unsigned int count)
-{
-	unsigned long address = vmf->address + (first - vmf->pgoff) * PAGE_SIZE;
-	pmd_t pmd = pmdp_get_lockless(vmf->pmd);
-	u64 unmapped = 0;
-	unsigned int i;
-	pte_t *pte;
+/* Bytes around a fault, as fault_around_bytes of mm/memory.c. */
+#define AROUND	SZ_64K
 
-	if (pmd_none(pmd) || pmd_leaf(pmd) || pmd_bad(pmd))
-		return 0;
-	pte = pte_offset_kernel(&pmd, address);
-	for (i = 0; i < count; i++)
-		unmapped |= (u64)pte_none(ptep_get_lockless(pte + i)) << i;
+/*
+ * Pages around a fault that no page table of the VMA maps, one bit each from
+ * @first. The page table may go away meanwhile, which RCU makes safe to look at.
+ */
+u64 swapvma_vmf_unmapped_around(const struct vm_fault *vmf, pgoff_t *first)
+{
+	unsigned long address = max(ALIGN_DOWN(vmf->address, AROUND),
+				    vmf->vma->vm_start);
+	unsigned long end = min(ALIGN_DOWN(vmf->address, AROUND) + AROUND,
+				vmf->vma->vm_end);
+	unsigned int i, count = (end - address) >> PAGE_SHIFT;
+	u64 unmapped = 0;
+	pte_t *pte;
+	pmd_t pmd;
+
+	*first = vmf->pgoff - ((vmf->address - address) >> PAGE_SHIFT);
+	rcu_read_lock();
+	pmd = pmdp_get_lockless(vmf->pmd);
+	if (pmd_present(pmd) && !pmd_leaf(pmd) && !pmd_bad(pmd)) {
+		pte = pte_offset_kernel(&pmd, address);
+		for (i = 0; i < count; i++)
+			unmapped |= (u64)pte_none(ptep_get_lockless(pte + i)) << i;
+	}
+	rcu_read_unlock();
 	return unmapped;
 }
 
-bool swapvma_vmf_shared(const struct vm_fault *vmf)
+/*
+ * Whether ->fault may map the page itself. A private mapping has its copies to
+ * make; a page table entry that is not empty holds a marker that the core knows
+ * how to keep.
+ */
+bool swapvma_vmf_may_insert(const struct vm_fault *vmf)
 {
-	return vmf->vma->vm_flags & VM_SHARED;
+	if (!(vmf->vma->vm_flags & VM_SHARED))
+		return false;
+	return !(vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) || pte_none(vmf->orig_pte);
 }
 
 /* The VMA may be gone on return. */
@@ -200,6 +222,16 @@ vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
 u64 swapvma_vma_pages(const struct vm_area_struct *vma)
 {
 	return vma_pages(vma);
+}
+
+struct workqueue_struct *swapvma_alloc_workqueue(void)
+{
+	return alloc_workqueue("swapvma", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+}
+
+bool swapvma_killed(void)
+{
+	return fatal_signal_pending(current);
 }
 
 unsigned int swapvma_noreclaim_save(void)

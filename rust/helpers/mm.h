@@ -4,6 +4,8 @@
 
 #include <linux/mm.h>
 
+struct workqueue_struct;
+
 /* Flags that are built with BIT(), which bindgen does not see through. */
 #define SWAPVMA_SHRINKER_FLAGS	4U
 
@@ -29,20 +31,22 @@ void swapvma_folio_set_dirty(struct folio *folio);
 void swapvma_folio_clear_dirty(struct folio *folio);
 bool swapvma_folio_mapped(const struct folio *folio);
 bool swapvma_folio_unevictable(struct folio *folio);
+bool swapvma_folio_pinned(struct folio *folio);
 bool swapvma_folio_hwpoison(const struct folio *folio);
 int swapvma_folio_copy(void *to, struct folio *folio);
 void swapvma_folio_zero(struct folio *folio, size_t from, size_t to);
 void swapvma_write_protect(struct address_space *mapping, pgoff_t index,
 			   struct folio *folio);
 
-u64 swapvma_vmf_unmapped(const struct vm_fault *vmf, pgoff_t first,
-			 unsigned int count);
-bool swapvma_vmf_shared(const struct vm_fault *vmf);
+u64 swapvma_vmf_unmapped_around(const struct vm_fault *vmf, pgoff_t *first);
+bool swapvma_vmf_may_insert(const struct vm_fault *vmf);
 void swapvma_vmf_release_lock(struct vm_fault *vmf);
 vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
 				 pgoff_t index, bool write);
 u64 swapvma_vma_pages(const struct vm_area_struct *vma);
 
+struct workqueue_struct *swapvma_alloc_workqueue(void);
+bool swapvma_killed(void);
 unsigned int swapvma_noreclaim_save(void);
 void swapvma_noreclaim_restore(unsigned int flags);
 int swapvma_nr_nodes(void);
