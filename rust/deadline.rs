@@ -18,6 +18,7 @@ use crate::{
         self,
         Thread, //
     },
+    region,
     swapout,
     wait::{
         Signals,
@@ -94,6 +95,7 @@ pub(crate) fn abandon(driver: &Registered) {
     let (seq, len) = (batch.seq(), batch.len());
     for index in (0..len).filter_map(|i| batch.index(i)) {
         swapout::release(&flight.region, seq, index);
+        flight.region.counters.writing.sub(1);
     }
     flight.region.counters.abandoned.count(1);
     driver.abandoned.count(1);
@@ -103,9 +105,14 @@ pub(crate) fn abandon(driver: &Registered) {
         len,
         driver.deadline_ms()
     );
-    flight.region.stalled.store_release(1);
     flight.region.leave_flight(flight.ticket);
     driver.batch.wait.wake_all();
+    // Whoever waits for this swapper waits no more.
+    for _ in 0..region::count() {
+        if let Some(region) = region::next() {
+            region.wait.wake_all();
+        }
+    }
 }
 
 /// The thread that looks.

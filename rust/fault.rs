@@ -342,7 +342,7 @@ fn reserve(vmf: &Vmf) -> core::result::Result<(), Step> {
         }
         return Ok(());
     }
-    if vmf.may_retry() && region.stalled.load() == 0 {
+    if vmf.may_retry() && !region.is_stalled() {
         return Err(Step::Limit);
     }
     region.residency.force_reserve();
@@ -367,7 +367,7 @@ pub(crate) fn wait_for_limit(region: &OpenRegion) {
     lockdep::wait_for_swapper();
     // A killed task takes its retry and goes away.
     let _ = region.wait.wait(Signals::Kill, || {
-        region.residency.excess(1) == 0 || region.stalled.load() != 0
+        region.residency.excess(1) == 0 || region.is_stalled()
     });
 }
 
@@ -500,7 +500,7 @@ pub(crate) fn populate(region: &OpenRegion, index: u64) -> Result<Option<(Locked
             }
             Found::Swapped(stored) => {
                 while !region.residency.try_reserve() {
-                    if region.stalled.load() != 0 {
+                    if region.is_stalled() {
                         region.residency.force_reserve();
                         region.counters.over_limit.count(1);
                         break;

@@ -520,6 +520,12 @@ impl Region {
         }
     }
 
+    /// Whether nobody can bring the region below its limit for now: faults go
+    /// over it.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled.load() != 0 || self.attached.driver().is_quarantined()
+    }
+
     /// Asks the swapper to bring the region below its limit. Any context but
     /// hard interrupt.
     pub(crate) fn kick(self: &Arc<Self>) {

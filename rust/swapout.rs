@@ -603,7 +603,6 @@ pub(crate) fn reap(driver: &Registered) {
     if let Some(flight) = &flight {
         for i in 0..batch.len() {
             drop(batch.take_folio(i));
-            flight.region.counters.writing.sub(1);
             if let Answer::Stored(slot) = batch.answer(i) {
                 flight.region.attached.discard(slot);
             }

@@ -88,6 +88,7 @@ pub(crate) fn request(
     pages: Range<u64>,
 ) -> Result<Outcome> {
     lockdep::wait_for_swapper();
+    let driver = region.attached.driver();
     region.wait.wait(Signals::Kill, || {
         !core::mem::replace(&mut region.work.lock().busy, true)
     })?;
@@ -98,17 +99,23 @@ pub(crate) fn request(
         work.request = Some(Request { operation, pages });
         work.asked
     };
-    region.attached.driver().enqueue(region);
-    let waited = region
-        .wait
-        .wait(Signals::Kill, || region.work.lock().answered >= token);
+    driver.enqueue(region);
+    // The swapper of a quarantined driver may never come back from it.
+    let waited = region.wait.wait(Signals::Kill, || {
+        region.work.lock().answered >= token || driver.is_quarantined()
+    });
     let mut work = region.work.lock();
-    work.request = None;
+    let rest = work.request.take();
     work.busy = false;
     let outcome = work.outcome;
     drop(work);
     region.wait.wake_all();
-    waited.map(|()| outcome)
+    waited?;
+    match rest {
+        // Nobody will see to it, but what needs no driver can be done here.
+        Some(request) if driver.is_quarantined() => Ok(walk(region, &request).0),
+        _ => Ok(outcome),
+    }
 }
 
 /// Memory pressure wants `pages` pages of the region. Does not sleep.
@@ -182,7 +189,7 @@ fn look_after(region: &OpenRegion) {
 
 /// Goes on with a request of user space, and answers it at its end.
 fn answer(region: &OpenRegion, request: Request, asked: u64) {
-    let (outcome, rest) = walk(region, request.operation, request.pages);
+    let (outcome, rest) = walk(region, &request);
     let mut work = region.work.lock();
     if work.asked != asked {
         // The task was killed and another one asks.
@@ -208,11 +215,8 @@ fn answer(region: &OpenRegion, request: Request, asked: u64) {
 
 /// Pages out or launders the resident pages of a range, until it is another
 /// region's turn. Returns what is left of the range.
-fn walk(
-    region: &OpenRegion,
-    operation: Operation,
-    pages: Range<u64>,
-) -> (Outcome, Option<Range<u64>>) {
+fn walk(region: &OpenRegion, request: &Request) -> (Outcome, Option<Range<u64>>) {
+    let Request { operation, pages } = request.clone();
     let mut outcome = Outcome::default();
     let mut candidates = Candidates::new();
     let mut index = pages.start;

@@ -367,9 +367,9 @@ static void test_wait_gate(void)
 
 static void test_swapout(void *handle, struct swapvma_batch *batch)
 {
-	int complete = READ_ONCE(test_complete);
-	bool use_lock = READ_ONCE(test_use_lock);
 	struct test_job *job = NULL;
+	bool use_lock;
+	int complete;
 
 	might_sleep();
 	test_check_batch(batch);
@@ -377,9 +377,11 @@ static void test_swapout(void *handle, struct swapvma_batch *batch)
 	test_wait_gate();
 	if (READ_ONCE(test_delay_ms))
 		msleep(READ_ONCE(test_delay_ms));
+	use_lock = READ_ONCE(test_use_lock);
 	if (use_lock)
 		mutex_lock(&test_lock);
 
+	complete = READ_ONCE(test_complete);
 	if (complete != TEST_SYNC) {
 		job = test_get_job(handle, batch);
 		if (!job)

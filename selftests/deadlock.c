@@ -130,7 +130,7 @@ static bool enter_cgroup(void)
 	return sv_write_file(CGROUP "/abl/cgroup.procs", "0");
 }
 
-/* B: allocates @nr pages while it holds L. */
+/* B: allocates @nr pages while it holds L, or as many as there are. */
 static pid_t start_b(unsigned int nr, bool in_cgroup)
 {
 	pid_t pid = sv_fork();
@@ -231,13 +231,15 @@ TEST_F_TIMEOUT(deadlock, memcg_full, 180)
 
 static pid_t start_hog(uint64_t leave_kb, bool *full)
 {
-	const size_t step = 1UL << 20;
 	pid_t pid = sv_fork();
+	uint64_t free_kb;
 
 	if (pid)
 		return pid;
 	sv_write_file("/proc/self/oom_score_adj", "1000");
-	while (sv_meminfo_kb("MemFree") > leave_kb) {
+	while ((free_kb = sv_meminfo_kb("MemFree")) > leave_kb) {
+		/* Huge pages first, which is faster. */
+		size_t step = free_kb - leave_kb > 65536 ? 16 << 20 : 1 << 20;
 		char *map = mmap(NULL, step, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
@@ -251,7 +253,7 @@ static pid_t start_hog(uint64_t leave_kb, bool *full)
 
 TEST_F_TIMEOUT(deadlock, machine_full, 240)
 {
-	uint64_t min_kb = 16384, stalls;
+	uint64_t min_kb = 16384, stalls, batches;
 	bool *full = sv_shared(sizeof(*full));
 	char text[32];
 	pid_t a, b, hog;
@@ -265,12 +267,16 @@ TEST_F_TIMEOUT(deadlock, machine_full, 240)
 	mlockall(MCL_CURRENT);
 	snprintf(text, sizeof(text), "%" PRIu64, min_kb);
 	ASSERT_TRUE(sv_write_file(MIN_FREE, text));
-	hog = start_hog(min_kb + 8192, full);
-	sv_wait_for(__atomic_load_n(full, __ATOMIC_ACQUIRE));
+	/* What can be had without the region: little, so that it is its turn soon. */
+	sync();
+	ASSERT_TRUE(sv_write_file("/proc/sys/vm/drop_caches", "1"));
+	hog = start_hog(min_kb + 16384, full);
+	ASSERT_TRUE(sv_wait_for(__atomic_load_n(full, __ATOMIC_ACQUIRE)));
 
 	stalls = sv_vmstat("allocstall");
+	batches = sv_get("batches");
 	sv_set("lock", 1);
-	b = start_b(2048 + min_kb / 4, false);
+	b = start_b(65536, false);
 	EXPECT_TRUE(end_of_b(b, 4 * bound_ms()));
 	sv_set("lock", 0);
 	stalls = sv_vmstat("allocstall") - stalls;
@@ -278,8 +284,11 @@ TEST_F_TIMEOUT(deadlock, machine_full, 240)
 	EXPECT_EQ(SIGKILL, sv_reap(hog));
 	EXPECT_TRUE(sv_write_file(MIN_FREE, self->min_free));
 
-	TH_LOG("%" PRIu64 " direct reclaims", stalls);
+	batches = sv_get("batches") - batches;
+	TH_LOG("%" PRIu64 " direct reclaims, %" PRIu64 " batches", stalls, batches);
+	/* It was tight, and the region's pages were asked for. */
 	ASSERT_LT(0, stalls);
+	ASSERT_LT(0, batches);
 	check_bounds(_metadata, self, a);
 }
 
@@ -287,30 +296,46 @@ TEST_F_TIMEOUT(deadlock, machine_full, 240)
  * Variant 3: the holder of L faults on a page of a region that is at its limit.
  * The fault waits for the swapper, the swapper for L: over after one deadline.
  */
-TEST_F_TIMEOUT(deadlock, holder_faults_over_the_limit, 90)
+
+/*
+ * Fills @nr pages, which is the region's limit, while the swapper is stopped in
+ * a batch; B then takes L and touches @addr, and the swapper goes on, to L.
+ */
+static void hold_and_touch(struct __test_metadata *_metadata, FIXTURE_DATA(deadlock) *self,
+			   char *map, size_t first, uint64_t gen, size_t touch)
 {
-	size_t pages = 2 * SV_BATCH;
-	struct swapvma_stats stats;
-	char *map;
 	pid_t b;
 
-	self->fd = sv_create("test", "", pages, SV_BATCH);
-	map = sv_map_rw(self->fd, pages);
-	sv_fill_range(map, 0, SV_BATCH, SV_TEXT, 1);
+	sv_set("block", 1);
+	sv_fill_range(map, first, SV_BATCH, SV_TEXT, gen);
+	ASSERT_EQ(SV_BATCH, SV_STAT(self->fd, resident));
 	sv_set("lock", 1);
 	b = sv_fork();
 	if (!b) {
-		sv_set("hold_touch", (uintptr_t)(map + (pages - 1) * SV_PAGE));
+		sv_set("hold_touch", (uintptr_t)(map + touch * SV_PAGE));
 		_exit(0);
 	}
+	ASSERT_TRUE(sv_wait_asleep(b));
+	ASSERT_EQ(1, SV_STAT(self->fd, limit_waits));
+	ASSERT_TRUE(sv_wait_for(sv_get("blocked") == 1));
+	sv_set("block", 0);
 	ASSERT_TRUE(end_of_b(b, 2 * bound_ms()));
 	TH_LOG("bound %u ms; the access under L took %" PRIu64 " ms", bound_ms(),
 	       sv_get("hold_ms"));
 	ASSERT_GE(bound_ms(), sv_get("hold_ms"));
+	ASSERT_LE(1, SV_STAT(self->fd, over_limit));
+	ASSERT_LE(1, SV_STAT(self->fd, abandoned));
 	sv_set("lock", 0);
+}
 
-	sv_stats(self->fd, &stats);
-	ASSERT_LE(1, stats.limit_waits);
+TEST_F_TIMEOUT(deadlock, holder_faults_over_the_limit, 90)
+{
+	size_t pages = 2 * SV_BATCH;
+	char *map;
+
+	self->fd = sv_create("test", "", pages, SV_BATCH);
+	map = sv_map_rw(self->fd, pages);
+	hold_and_touch(_metadata, self, map, 0, 1, pages - 1);
 	ASSERT_EQ(0, sv_check_range(map, 0, SV_BATCH, SV_TEXT, 1));
 	ASSERT_EQ(0, sv_check_zero(map, SV_BATCH, pages - SV_BATCH));
 }
@@ -320,23 +345,13 @@ TEST_F_TIMEOUT(deadlock, holder_reads_back_over_the_limit, 90)
 {
 	size_t pages = 2 * SV_BATCH;
 	char *map;
-	pid_t b;
 
 	self->fd = sv_create("test", "", pages, SV_BATCH);
 	map = sv_map_rw(self->fd, pages);
-	sv_fill_range(map, 0, pages, SV_TEXT, 1);
-	/* Which pages are in is the swapper's choice; these are, and dirty. */
+	sv_fill_range(map, 0, SV_BATCH, SV_TEXT, 1);
 	ASSERT_TRUE(sv_pageout_all(self->fd));
-	sv_fill_range(map, SV_BATCH, SV_BATCH, SV_TEXT, 2);
-	sv_set("lock", 1);
-	b = sv_fork();
-	if (!b) {
-		sv_set("hold_touch", (uintptr_t)map);
-		_exit(0);
-	}
-	ASSERT_TRUE(end_of_b(b, 2 * bound_ms()));
-	ASSERT_GE(bound_ms(), sv_get("hold_ms"));
-	sv_set("lock", 0);
+	ASSERT_EQ(0, SV_STAT(self->fd, limit_waits));
+	hold_and_touch(_metadata, self, map, SV_BATCH, 2, 0);
 	ASSERT_EQ(0, sv_check_range(map, 0, SV_BATCH, SV_TEXT, 1));
 	ASSERT_EQ(0, sv_check_range(map, SV_BATCH, SV_BATCH, SV_TEXT, 2));
 }

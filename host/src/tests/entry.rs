@@ -172,9 +172,11 @@ fn sections_that_spin_end() {
 
 #[test]
 fn the_bit_counts_right_with_real_threads() {
-    const TURNS: u64 = 20_000;
+    const TURNS: u64 = 100_000;
     let entry = Entry::blank();
+    let begin = std::sync::Barrier::new(3);
     let turn = || {
+        begin.wait();
         for _ in 0..TURNS {
             let mut locked = entry.lock();
             let next = match locked.get() {

@@ -38,7 +38,7 @@ fn counterexample<S: Strategy>(
     {
         config.cases = cases;
     }
-    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let rng = TestRng::deterministic_rng(RngAlgorithm::XorShift);
     TestRunner::new_with_rng(config, rng)
         .run(&strategy, property)
         .err()
