@@ -195,8 +195,14 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
             Step::Read(read, target) if vmf.may_retry() => {
                 return MAJOR
                     | vmf.retry(|region| {
-                        // The retry meets the outcome in the entry.
-                        let _ = read.run_in(region, target);
+                        // The retry meets the outcome in the entry, unless the
+                        // task dies and another one should read again.
+                        let failed = read.run_in(region, target).is_err();
+                        if let Some(entry) = region.table.find(index) {
+                            if failed && is_killed() {
+                                read.reset(entry);
+                            }
+                        }
                     });
             }
             Step::Read(read, target) => {

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -26,7 +25,6 @@
 
 #define PAGES		1024UL
 #define DEADLINE_MS	3000
-#define CGROUP		"/tmp/swapvma-cgroup"
 #define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
 
 static unsigned int bound_ms(void)
@@ -62,30 +60,9 @@ FIXTURE_SETUP(deadlock)
 	self->fd = -1;
 }
 
-static const char *make_cgroup(void)
-{
-	mkdir(CGROUP, 0700);
-	if (mount("none", CGROUP, "cgroup2", 0, NULL))
-		return "no cgroup2";
-	if (!sv_write_file(CGROUP "/cgroup.subtree_control", "+memory"))
-		return "no memory controller in cgroup2";
-	if (mkdir(CGROUP "/abl", 0700) && errno != EEXIST)
-		return "cannot make a cgroup";
-	return NULL;
-}
-
-static void remove_cgroup(void)
-{
-	if (!sv_wait_for(!rmdir(CGROUP "/abl") || errno != EBUSY))
-		fprintf(stderr, "# cannot remove the cgroup\n");
-	umount2(CGROUP, MNT_DETACH);
-	rmdir(CGROUP);
-}
-
 FIXTURE_TEARDOWN_PARENT(deadlock)
 {
 	EXPECT_TRUE(sv_write_file(MIN_FREE, self->min_free));
-	remove_cgroup();
 	EXPECT_TRUE(sv_end_quarantined(&self->base));
 	sv_reload_test("");
 }
@@ -125,19 +102,12 @@ static void run_a(int fd, struct a_state *a)
 	_exit(a->bad != 0);
 }
 
-static bool enter_cgroup(void)
-{
-	return sv_write_file(CGROUP "/abl/cgroup.procs", "0");
-}
-
 /* B: allocates @nr pages while it holds L, or as many as there are. */
-static pid_t start_b(unsigned int nr, bool in_cgroup)
+static pid_t start_b(unsigned int nr)
 {
 	pid_t pid = sv_fork();
 
 	if (!pid) {
-		if (in_cgroup && !enter_cgroup())
-			_exit(99);
 		sv_set("hold_alloc", nr);
 		_exit(0);
 	}
@@ -176,55 +146,7 @@ static void check_bounds(struct __test_metadata *_metadata, FIXTURE_DATA(deadloc
 }
 
 /*
- * Variant 1: memory is short in a cgroup. B's pages are charged to it, so every
- * allocation over memory.max reclaims from A's region and nothing else.
- */
-
-static uint64_t cgroup_value(const char *name)
-{
-	char path[PATH_MAX], text[4096], *found;
-
-	snprintf(path, sizeof(path), CGROUP "/abl/%s", name);
-	if (!sv_read_file(path, text, sizeof(text)))
-		sv_die("%s: %s", path, strerror(errno));
-	found = strcmp(name, "memory.events") ? text : strstr(text, "\nmax ") + 5;
-	return strtoull(found, NULL, 0);
-}
-
-TEST_F_TIMEOUT(deadlock, memcg_full, 180)
-{
-	const char *missing = make_cgroup();
-	char limit[32];
-	uint64_t events;
-	pid_t a, b;
-
-	if (missing)
-		SKIP(return, "%s", missing);
-	a = sv_fork();
-	if (!a) {
-		if (!enter_cgroup())
-			_exit(99);
-		run_a(sv_create("test", "", PAGES, SV_NO_LIMIT), self->a);
-	}
-	ASSERT_TRUE(sv_wait_for(__atomic_load_n(&self->a->ready, __ATOMIC_ACQUIRE)));
-	ASSERT_LE(PAGES * SV_PAGE, cgroup_value("memory.current"));
-
-	snprintf(limit, sizeof(limit), "%" PRIu64, cgroup_value("memory.current") + 32 * SV_PAGE);
-	ASSERT_TRUE(sv_write_file(CGROUP "/abl/memory.max", limit));
-	events = cgroup_value("memory.events");
-	sv_set("lock", 1);
-	sv_set("hold_account", 1);
-	b = start_b(160, true);
-	ASSERT_TRUE(end_of_b(b, 4 * bound_ms()));
-	sv_set("lock", 0);
-
-	ASSERT_LT(events, cgroup_value("memory.events"));
-	ASSERT_TRUE(sv_write_file(CGROUP "/abl/memory.max", "max"));
-	check_bounds(_metadata, self, a);
-}
-
-/*
- * Variant 2: the whole machine is short of memory. A hog takes what is free
+ * The whole machine is short of memory. A hog takes what is free
  * down to a raised min_free_kbytes, so that B's allocations and A's faults all
  * go through direct reclaim. If the OOM killer comes, it takes the hog first.
  */
@@ -276,7 +198,7 @@ TEST_F_TIMEOUT(deadlock, machine_full, 240)
 	stalls = sv_vmstat("allocstall");
 	batches = sv_get("batches");
 	sv_set("lock", 1);
-	b = start_b(65536, false);
+	b = start_b(65536);
 	EXPECT_TRUE(end_of_b(b, 4 * bound_ms()));
 	sv_set("lock", 0);
 	stalls = sv_vmstat("allocstall") - stalls;
@@ -293,7 +215,7 @@ TEST_F_TIMEOUT(deadlock, machine_full, 240)
 }
 
 /*
- * Variant 3: the holder of L faults on a page of a region that is at its limit.
+ * The holder of L faults on a page of a region that is at its limit.
  * The fault waits for the swapper, the swapper for L: over after one deadline.
  */
 

@@ -23,7 +23,7 @@
 
 #define PAGES	(2 * SV_BATCH)
 #define SIZE	(PAGES * SV_PAGE)
-#define ROUNDS	(sv_long() ? 200UL : 12UL)
+#define ROUNDS	(sv_long() ? 200UL : 6UL)
 
 #define IMAGE	"/tmp/swapvma-image"
 #define MOUNT	"/tmp/swapvma-mount"

@@ -10,6 +10,7 @@ KO_DIR="${SWAPVMA_KO_DIR:-$DIR}"
 HOLD="$DIR/hold"
 DEBUG=/sys/kernel/debug/swapvma
 FIFO=/tmp/swapvma-hold.$$
+KUNIT=/sys/module/kunit/parameters/filter_glob
 
 for helpers in "$DIR/../kselftest/ktap_helpers.sh" \
 	       "${KSRC:-.}/tools/testing/selftests/kselftest/ktap_helpers.sh"; do
@@ -160,6 +161,12 @@ if [ "$(id -u)" != 0 ]; then
 fi
 mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 ktap_set_plan 9
+
+# KUnit runs a module's suites whenever it is loaded; once is enough.
+if [ -w "$KUNIT" ]; then
+	echo no_suite_of_this_name >"$KUNIT"
+	trap 'echo "*" >"$KUNIT"' EXIT
+fi
 
 if ! unload swapvma_test || ! unload swapvma; then
 	ktap_exit_fail_msg "the modules are in use"

@@ -24,7 +24,7 @@
 
 static uint64_t run_ms(void)
 {
-	return sv_long() ? 20000 : sv_slow() > 1 ? 1500 : 500;
+	return sv_long() ? 20000 : sv_slow() > 1 ? 800 : 500;
 }
 
 FIXTURE(storm)

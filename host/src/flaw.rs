@@ -74,8 +74,10 @@ pub(crate) enum Flaw {
     NoHorizon,
     /// Both the deadline and the completion believe that they took the batch out.
     LeavesTwice,
-    /// The deadline takes the batch away by its phase, whichever batch it is.
-    AnyBatchAbandoned,
+    /// The deadline looks at the batch, and takes it away later.
+    DeadlineUnlocked,
+    /// The driver is quarantined after its batch could be used again.
+    QuarantineLate,
     /// An answer that came late is applied.
     LateApplies,
 }

@@ -26,13 +26,11 @@ use crate::{
         Ticket, //
     },
 };
-use std::{
-    cell::{
-        Cell,
-        RefCell, //
-    },
-    sync::Arc,
+use loom::sync::{
+    Mutex,
+    MutexGuard, //
 };
+use std::{cell::RefCell, sync::Arc};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -44,16 +42,14 @@ enum Phase {
     Late,
 }
 
-const PHASE_BITS: u32 = 3;
-
 /// A driver and its only batch, which is used again and again.
 struct Driver {
-    /// The phase, and whose it is: the sequence number of the batch.
     phase: Word,
     seq: Word,
     overdue_at: Word,
     quarantined: Word,
-    flight: Cell<Option<Ticket>>,
+    /// Keeps the batch in flight and its phase together.
+    flight: Mutex<Option<Ticket>>,
     flights: RefCell<InFlight>,
     /// What became of each batch, by sequence number.
     applied: RefCell<Vec<u64>>,
@@ -67,7 +63,7 @@ unsafe impl Sync for Driver {}
 // SAFETY: As above.
 unsafe impl Send for Driver {}
 
-/// When the first batch is overdue, and the time of the model.
+/// The time of the model.
 const NOW: u64 = 1;
 
 impl Driver {
@@ -75,9 +71,9 @@ impl Driver {
         Arc::new(Self {
             phase: Word::new(Phase::Idle as u64),
             seq: Word::new(0),
-            overdue_at: Word::new(NOW),
+            overdue_at: Word::new(0),
             quarantined: Word::new(0),
-            flight: Cell::new(None),
+            flight: Mutex::new(None),
             flights: RefCell::new(InFlight::new()),
             applied: RefCell::default(),
             abandoned: RefCell::default(),
@@ -85,51 +81,46 @@ impl Driver {
         })
     }
 
-    /// Moves batch `seq` from one phase to another; `false` if it was
-    /// elsewhere, or is another batch by now.
-    fn advance(&self, seq: u64, from: Phase, to: Phase) -> bool {
+    fn flight(&self) -> MutexGuard<'_, Option<Ticket>> {
         step();
-        let owner = if flaw::is(Flaw::AnyBatchAbandoned) {
-            self.phase.load() >> PHASE_BITS
-        } else {
-            seq
-        };
-        let word = |phase| owner << PHASE_BITS | phase as u64;
-        self.phase.cmpxchg(word(from), word(to)).is_ok()
+        self.flight.lock().expect("no panic")
+    }
+
+    /// Moves the batch from one phase to another; `false` if it was elsewhere.
+    fn advance(&self, from: Phase, to: Phase) -> bool {
+        step();
+        self.phase.cmpxchg(from as u64, to as u64).is_ok()
     }
 
     fn is_in(&self, phase: Phase) -> bool {
         step();
-        self.phase.load() & ((1 << PHASE_BITS) - 1) == phase as u64
+        self.phase.load() == phase as u64
     }
 
     /// One batch, which is overdue at `overdue_at`. In the swapper.
-    fn run(&self, overdue_at: u64, answer: impl FnOnce(&Self, u64)) {
+    fn run(&self, overdue_at: u64, swapout: impl FnOnce(&Self)) {
         step();
         if self.quarantined.load() != 0 || !self.is_in(Phase::Idle) {
             return;
         }
         step();
         let ticket = self.flights.borrow_mut().enter(0..1).expect("room");
-        let seq = ticket.seq();
-        self.seq.store_release(seq);
         step();
-        self.flight.set(Some(ticket));
+        self.seq.store_release(ticket.seq());
+        let mut flight = self.flight();
+        *flight = Some(ticket);
         self.overdue_at.store_release(overdue_at);
-        step();
-        self.phase
-            .store_release(seq << PHASE_BITS | Phase::Running as u64);
-        answer(self, seq);
+        assert!(self.advance(Phase::Idle, Phase::Running), "two batches");
+        drop(flight);
+        swapout(self);
         self.finish(ticket);
     }
 
     /// Waits for the answer and applies it.
     fn finish(&self, ticket: Ticket) {
-        let seq = ticket.seq();
-        while !self.advance(seq, Phase::Done, Phase::Applying) {
+        while !self.advance(Phase::Done, Phase::Applying) {
             if self.is_in(Phase::Late) {
-                self.reap(seq);
-                return;
+                return self.reap();
             }
             if self.is_in(Phase::Abandoned) {
                 return;
@@ -137,21 +128,22 @@ impl Driver {
             turn();
         }
         step();
-        self.applied.borrow_mut().push(seq);
-        self.advance(seq, Phase::Applying, Phase::Idle);
+        self.applied.borrow_mut().push(ticket.seq());
+        self.advance(Phase::Applying, Phase::Idle);
         self.leave(ticket);
-        step();
-        self.flight.set(None);
+        self.flight().take();
     }
 
-    /// Releases a batch that came back late.
-    fn reap(&self, seq: u64) {
-        step();
-        if flaw::is(Flaw::LateApplies) {
-            self.applied.borrow_mut().push(seq);
+    /// Releases a batch that came back late. In the swapper.
+    fn reap(&self) {
+        if !self.is_in(Phase::Late) {
+            return;
         }
-        self.flight.set(None);
-        self.advance(seq, Phase::Late, Phase::Idle);
+        let late = self.flight().take();
+        if flaw::is(Flaw::LateApplies) {
+            self.applied.borrow_mut().extend(late.map(Ticket::seq));
+        }
+        self.advance(Phase::Late, Phase::Idle);
     }
 
     fn leave(&self, ticket: Ticket) {
@@ -161,32 +153,51 @@ impl Driver {
         }
     }
 
-    /// The driver gives batch `seq` back.
-    fn complete(&self, seq: u64) {
-        let back = self.advance(seq, Phase::Running, Phase::Done)
-            || self.advance(seq, Phase::Abandoned, Phase::Late);
+    /// The driver gives the batch back.
+    fn complete(&self) {
+        let back = self.advance(Phase::Running, Phase::Done)
+            || self.advance(Phase::Abandoned, Phase::Late);
         assert!(back, "a batch came back twice");
     }
 
     /// Takes the batch away from a driver that missed its deadline.
     fn abandon(&self) {
-        step();
-        let Some(ticket) = self.flight.get() else {
-            return;
-        };
-        step();
-        let seq = ticket.seq();
-        if self.seq.load() != seq || self.overdue_at.load() > NOW {
+        let mut flight = self.flight();
+        let Some(ticket) = *flight else { return };
+        if self.overdue_at.load() > NOW {
             return;
         }
-        step();
-        self.quarantined.store_release(1);
-        let taken = self.advance(seq, Phase::Running, Phase::Abandoned)
-            || self.advance(seq, Phase::Done, Phase::Late);
-        if taken {
-            self.abandoned.borrow_mut().push(seq);
-            self.leave(ticket);
+        if flaw::is(Flaw::DeadlineUnlocked) {
+            drop(flight);
+            flight = self.flight();
         }
+        let taken = self.advance(Phase::Running, Phase::Abandoned)
+            || self.advance(Phase::Done, Phase::Late);
+        if !taken {
+            return;
+        }
+        if flaw::is(Flaw::QuarantineLate) {
+            drop(flight);
+            self.release(ticket);
+            self.quarantined.store_release(1);
+        } else {
+            self.quarantined.store_release(1);
+            drop(flight);
+            self.release(ticket);
+        }
+        self.leave(ticket);
+    }
+
+    /// The pages of an abandoned batch stay.
+    fn release(&self, ticket: Ticket) {
+        step();
+        let seq = self.seq.load();
+        assert_eq!(
+            seq,
+            ticket.seq(),
+            "the pages of another batch were released"
+        );
+        self.abandoned.borrow_mut().push(seq);
     }
 
     fn assert_settled(&self) {
@@ -223,13 +234,11 @@ fn asynchronous() {
     let driver = Driver::new();
     let watch = spawn(&driver, Driver::abandon);
     let mut answers = None;
-    driver.run(NOW, |_, seq| {
-        answers = Some(spawn(&driver, move |driver| driver.complete(seq)));
+    driver.run(NOW, |_| {
+        answers = Some(spawn(&driver, Driver::complete));
     });
     join([watch].into_iter().chain(answers));
-    if driver.is_in(Phase::Late) {
-        driver.reap(1);
-    }
+    driver.reap();
     driver.assert_settled();
 }
 
@@ -238,6 +247,7 @@ fn next_batch() {
     let driver = Driver::new();
     let watch = spawn(&driver, Driver::abandon);
     driver.run(NOW, Driver::complete);
+    driver.reap();
     driver.run(NOW + 1, Driver::complete);
     join([watch]);
     driver.assert_settled();
@@ -272,9 +282,15 @@ fn a_batch_is_abandoned_once() {
 }
 
 #[test]
-#[should_panic(expected = "a batch did not leave")]
-fn abandoning_another_batch_is_noticed() {
-    explore_with(&[Flaw::AnyBatchAbandoned], Coarse, 4, next_batch);
+#[should_panic(expected = "the pages of another batch were released")]
+fn a_deadline_without_the_lock_is_noticed() {
+    explore_with(&[Flaw::DeadlineUnlocked], Coarse, 4, next_batch);
+}
+
+#[test]
+#[should_panic(expected = "the pages of another batch were released")]
+fn a_late_quarantine_is_noticed() {
+    explore_with(&[Flaw::QuarantineLate], Coarse, 4, next_batch);
 }
 
 #[test]

@@ -124,10 +124,11 @@ impl Region {
     }
 
     fn enter(&self, pages: Range<u64>) -> Ticket {
-        step();
-        let ticket = self.flights.lock().expect("no panic").enter(pages.clone());
-        let ticket = ticket.expect("room");
+        // First, so that whoever sees none may rely on it.
         self.in_swapout.add(1);
+        step();
+        let mut flights = self.flights.lock().expect("no panic");
+        let ticket = flights.enter(pages.clone()).expect("room");
         let mut truth = self.truth.borrow_mut();
         truth.in_flight.push((ticket.seq(), pages));
         truth.in_driver.push(ticket.seq());

@@ -157,12 +157,11 @@ impl Region {
     /// Puts a dirty page into a batch: it is being written from here on.
     fn enter(&self, frame: usize, operation: Operation) -> Option<Batch> {
         step();
-        self.change(frame, |page| page.dirty = false);
-        step();
         let mut locked = self.entry.lock();
         let State::Resident(at) = locked.get() else {
             return None;
         };
+        self.change(frame, |page| page.dirty = false);
         let seq = self.number();
         let resident = operation == Operation::Launder && flaw::is(Flaw::LaunderLeavesResident);
         let mut stale = None;
