@@ -182,7 +182,7 @@ impl Inner {
         self.len.store_release(0);
         self.seq.store_release(ticket.seq());
         self.launder
-            .store_release((operation == Operation::Launder) as u64);
+            .store_release(u64::from(operation == Operation::Launder));
     }
 
     /// Appends a page. Gives it back when the batch is full.
@@ -193,7 +193,7 @@ impl Inner {
         };
         item.index.store_release(index);
         item.result
-            .store_release(bindings::swapvma_result::SWAPVMA_FAILED.0 as u64);
+            .store_release(u64::from(bindings::swapvma_result::SWAPVMA_FAILED.0));
         item.slot.store_release(u64::MAX);
         item.folio.store_release(folio.into_raw().as_ptr() as u64);
         self.len.store_release(len + 1);
@@ -253,7 +253,8 @@ impl Inner {
     fn complete(&self) {
         // Unregistration waits for this section, not for the caller's context.
         let _rcu = kernel::sync::rcu::read_lock();
-        if !self.advance(Phase::Running, Phase::Done) && !self.advance(Phase::Abandoned, Phase::Late)
+        if !self.advance(Phase::Running, Phase::Done)
+            && !self.advance(Phase::Abandoned, Phase::Late)
         {
             kernel::pr_err_once!("a driver completed a batch that it did not have\n");
             return;

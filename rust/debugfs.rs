@@ -3,8 +3,7 @@
 //! What the administrator can look at in debugfs.
 
 use crate::{
-    driver,
-    record,
+    driver, record,
     region::{
         self,
         OpenRegion, //
@@ -75,7 +74,11 @@ fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn show_regions(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for_each_region(|region| {
-        f.write_fmt(fmt!("{} driver={}", region.id, region.attached.driver().name()))?;
+        f.write_fmt(fmt!(
+            "{} driver={}",
+            region.id,
+            region.attached.driver().name()
+        ))?;
         let mut result = Ok(());
         stats::for_each(&stats::read(region), |name, value| {
             if result.is_ok() {

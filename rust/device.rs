@@ -140,20 +140,25 @@ fn zero(fields: &[u64]) -> Result {
 /// Returns a NUL-terminated name of the UAPI.
 fn name(bytes: &[c_char; ours::SWAPVMA_NAME_MAX as usize]) -> Result<&CStr> {
     // SAFETY: `c_char` is `u8` in the kernel.
-    let bytes = unsafe { &*core::ptr::from_ref(bytes).cast::<[u8; ours::SWAPVMA_NAME_MAX as usize]>() };
+    let bytes =
+        unsafe { &*core::ptr::from_ref(bytes).cast::<[u8; ours::SWAPVMA_NAME_MAX as usize]>() };
     CStr::from_bytes_until_nul(bytes).map_err(|_| code::EINVAL)
 }
 
 /// Creates a region and returns its descriptor.
 fn create(arg: &ours::swapvma_create) -> Result<u32> {
     zero(&arg.reserved)?;
-    if arg.flags & !u64::from(ours::SWAPVMA_CREATE_CLOEXEC as u32) != 0 {
+    if arg.flags & !u64::from(ours::SWAPVMA_CREATE_CLOEXEC) != 0 {
         return Err(code::EINVAL);
     }
     let pages = region_pages(arg.size)?;
     let limit = limit_pages(arg.limit, arg.size)?;
     let attached = Attached::new(name(&arg.driver)?, pages, name(&arg.algorithm)?)?;
-    let flags = if arg.flags != 0 { bindings::O_CLOEXEC } else { 0 };
+    let flags = if arg.flags != 0 {
+        bindings::O_CLOEXEC
+    } else {
+        0
+    };
     let reservation = FileDescriptorReservation::get_unused_fd_flags(flags)?;
     let file = fs::create(attached, arg.size, limit)?;
     let fd = reservation.reserved_fd();
@@ -340,7 +345,7 @@ static FILE_OPERATIONS: Operations<bindings::file_operations> =
 static DEVICE: Operations<bindings::miscdevice> =
     Operations(UnsafeCell::new(bindings::miscdevice {
         minor: bindings::MISC_DYNAMIC_MINOR as c_int,
-        name: c"swapvma".as_ptr() as *const c_char,
+        name: kernel::str::as_char_ptr_in_const_context(c"swapvma"),
         fops: FILE_OPERATIONS.get(),
         mode: 0o600,
         ..pin_init::zeroed()
@@ -415,10 +420,7 @@ unsafe extern "C" fn ioctl(file: *mut bindings::file, command: c_uint, arg: c_ul
 /// # Safety
 ///
 /// Called by the VFS for a file of the device, with mmap_lock held for write.
-unsafe extern "C" fn mmap(
-    file: *mut bindings::file,
-    area: *mut bindings::vm_area_struct,
-) -> c_int {
+unsafe extern "C" fn mmap(file: *mut bindings::file, area: *mut bindings::vm_area_struct) -> c_int {
     // SAFETY: By the safety requirement.
     let (device, first, count) = unsafe {
         (

@@ -469,7 +469,11 @@ impl<T: Driver> Table<T> {
         match T::attach(&attach) {
             Ok(new) => {
                 // SAFETY: By the boundary, `handle` is valid for writing.
-                unsafe { handle.write(<Pin<KBox<T::Handle>> as kernel::types::ForeignOwnable>::into_foreign(new)) };
+                unsafe {
+                    handle.write(
+                        <Pin<KBox<T::Handle>> as kernel::types::ForeignOwnable>::into_foreign(new),
+                    )
+                };
                 0
             }
             Err(error) => error.to_errno(),

@@ -61,7 +61,9 @@ impl Mapping {
     /// process. `cows` also removes private copies (truncation). May sleep.
     pub(crate) fn unmap(self, first: u64, count: u64, cows: bool) {
         // SAFETY: By the type invariant the mapping is valid.
-        unsafe { bindings::unmap_mapping_pages(self.0.as_ptr(), first as usize, count as usize, cows) };
+        unsafe {
+            bindings::unmap_mapping_pages(self.0.as_ptr(), first as usize, count as usize, cows)
+        };
     }
 
     /// Makes the next store to page `index` fault. The folio is locked, so

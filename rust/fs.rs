@@ -95,7 +95,8 @@ impl OpenFile {
     /// Returns the region, open.
     pub(crate) fn open_region(&self) -> OpenRegion {
         // SAFETY: As in `region`.
-        let region = unsafe { ArcBorrow::from_raw((*self.0.as_ptr()).private_data as *const Region) };
+        let region =
+            unsafe { ArcBorrow::from_raw((*self.0.as_ptr()).private_data as *const Region) };
         OpenRegion::new(region.into(), self.clone())
     }
 }
@@ -190,7 +191,7 @@ impl<T> Operations<T> {
 static FILE_SYSTEM: Operations<bindings::file_system_type> =
     Operations(UnsafeCell::new(bindings::file_system_type {
         owner: crate::THIS_MODULE.as_ptr(),
-        name: c"swapvma".as_ptr() as *const c_char,
+        name: kernel::str::as_char_ptr_in_const_context(c"swapvma"),
         init_fs_context: Some(init_fs_context),
         kill_sb: Some(bindings::kill_anon_super),
         ..pin_init::zeroed()
@@ -371,8 +372,7 @@ unsafe extern "C" fn setattr(
         return error;
     }
     // SAFETY: As above.
-    let (inode, valid, size) =
-        unsafe { ((*dentry).d_inode, (*attr).ia_valid, (*attr).ia_size) };
+    let (inode, valid, size) = unsafe { ((*dentry).d_inode, (*attr).ia_valid, (*attr).ia_size) };
     if valid & bindings::ATTR_SIZE != 0 {
         // SAFETY: The inode is a region's; the inode lock, which the VFS holds,
         // keeps `release` from freeing what it refers to.
@@ -473,7 +473,11 @@ unsafe extern "C" fn show_fdinfo(seq: *mut bindings::seq_file, file: *mut bindin
     // SAFETY: By the safety requirement.
     let (seq, region) = unsafe { (SeqFile::from_raw(seq), region_of(file)) };
     seq_print!(seq, "swapvma_region:\t{}\n", region.id);
-    seq_print!(seq, "swapvma_driver:\t{}\n", region.attached.driver().name());
+    seq_print!(
+        seq,
+        "swapvma_driver:\t{}\n",
+        region.attached.driver().name()
+    );
     stats::for_each(&stats::read(region), |name, value| {
         seq_print!(seq, "swapvma_{}:\t{}\n", name, value);
     });
@@ -482,10 +486,7 @@ unsafe extern "C" fn show_fdinfo(seq: *mut bindings::seq_file, file: *mut bindin
 /// # Safety
 ///
 /// Called by the VFS for a region's file, with mmap_lock held for write.
-unsafe extern "C" fn mmap(
-    file: *mut bindings::file,
-    vma: *mut bindings::vm_area_struct,
-) -> c_int {
+unsafe extern "C" fn mmap(file: *mut bindings::file, vma: *mut bindings::vm_area_struct) -> c_int {
     // SAFETY: By the safety requirement.
     match unsafe { vma::map(region_of(file), vma) } {
         Ok(()) => 0,

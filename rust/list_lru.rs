@@ -52,27 +52,13 @@ impl ListLru {
     pub(crate) fn add(&self, record: &Record, nid: i32) {
         // SAFETY: The record stays valid until `del`, before which it is not
         // freed; the lists are initialised.
-        unsafe {
-            bindings::list_lru_add(
-                self.lru.get(),
-                record.lru(),
-                nid,
-                core::ptr::null_mut(),
-            )
-        };
+        unsafe { bindings::list_lru_add(self.lru.get(), record.lru(), nid, core::ptr::null_mut()) };
     }
 
     /// Removes a record. Under the entry bit.
     pub(crate) fn del(&self, record: &Record, nid: i32) {
         // SAFETY: The record is on the list of `nid` of these lists.
-        unsafe {
-            bindings::list_lru_del(
-                self.lru.get(),
-                record.lru(),
-                nid,
-                core::ptr::null_mut(),
-            )
-        };
+        unsafe { bindings::list_lru_del(self.lru.get(), record.lru(), nid, core::ptr::null_mut()) };
     }
 
     /// Counts the records of node `nid`. Any context.

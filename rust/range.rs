@@ -9,8 +9,7 @@ use crate::{
         code,
         Result, //
     },
-    limit,
-    table,
+    limit, table,
 };
 use core::ops::Range;
 

@@ -147,9 +147,7 @@ impl Read {
     /// What the driver answers.
     pub(crate) fn run_in(&self, region: &Region, target: Target) -> Result {
         let Target { mut page, record } = target;
-        let result = region
-            .attached
-            .swapin(self.index, self.source, &mut page);
+        let result = region.attached.swapin(self.index, self.source, &mut page);
         let owned = self.publish(region, page, record, &result);
         if !owned {
             // Punched meanwhile: nobody else knows the slot any more.
@@ -214,11 +212,7 @@ impl Read {
     /// # Errors
     ///
     /// `EINTR` if the task was killed meanwhile; `EIO`.
-    pub(crate) fn run_elsewhere(
-        self: &Arc<Self>,
-        region: OpenRegion,
-        target: Target,
-    ) -> Result {
+    pub(crate) fn run_elsewhere(self: &Arc<Self>, region: OpenRegion, target: Target) -> Result {
         let waiter = region.clone();
         *self.job.lock() = Some((region, target));
         reader::enqueue(self.clone());

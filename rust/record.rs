@@ -137,7 +137,8 @@ impl Record {
     /// Notes which batch writes the page. Under the entry bit.
     pub(crate) fn set_written_by(&self, seq: u64) {
         let meta = self.meta.load() & (INDEX_MASK | AGED);
-        self.meta.store_release(meta | (seq & SEQ_MASK) << SEQ_SHIFT);
+        self.meta
+            .store_release(meta | (seq & SEQ_MASK) << SEQ_SHIFT);
     }
 }
 

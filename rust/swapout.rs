@@ -384,13 +384,7 @@ fn launder(
 
 /// Puts a dirty page into the batch: it is being written from here on. Returns
 /// the slot of the copy that is stale.
-fn enter(
-    region: &Region,
-    batch: &Inner,
-    ticket: Ticket,
-    index: u64,
-    page: Locked,
-) -> Option<Slot> {
+fn enter(region: &Region, batch: &Inner, ticket: Ticket, index: u64, page: Locked) -> Option<Slot> {
     let entry = region.table.find(index)?;
     let stale = {
         let mut entry = entry.lock();
@@ -545,13 +539,7 @@ fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -
 
 /// The driver stored a page of a swapout. Returns whether it left memory, and
 /// the slot if nobody needs it.
-fn stored(
-    region: &Region,
-    seq: u64,
-    index: u64,
-    page: Locked,
-    slot: Slot,
-) -> (bool, Option<Slot>) {
+fn stored(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> (bool, Option<Slot>) {
     if !take_back(region, seq, index, &page, slot) {
         // A store cancelled it, or it was punched.
         return (false, Some(slot));

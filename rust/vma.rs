@@ -75,7 +75,9 @@ pub(crate) unsafe fn map(region: &Region, vma: *mut bindings::vm_area_struct) ->
     region.mappings.add(1);
     // SAFETY: By the safety requirement.
     let pages = unsafe { range(vma) };
-    region.attached.vma_open(pages.start, pages.end - pages.start);
+    region
+        .attached
+        .vma_open(pages.start, pages.end - pages.start);
     Ok(())
 }
 
@@ -97,16 +99,16 @@ unsafe fn range(vma: *mut bindings::vm_area_struct) -> Range<u64> {
 unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
     // SAFETY: The copy's `vm_private_data` is that of the original, which
     // holds a reference.
-    let record: Arc<VmaRecord> = unsafe {
-        ArcBorrow::from_raw((*vma).vm_private_data as *const VmaRecord)
-    }
-    .into();
+    let record: Arc<VmaRecord> =
+        unsafe { ArcBorrow::from_raw((*vma).vm_private_data as *const VmaRecord) }.into();
     // The copy owns what was just taken.
     let _ = Arc::into_raw(record);
     // SAFETY: The VMA's file is a region's.
     let (region, pages) = unsafe { (region_of((*vma).vm_file), range(vma)) };
     region.mappings.add(1);
-    region.attached.vma_open(pages.start, pages.end - pages.start);
+    region
+        .attached
+        .vma_open(pages.start, pages.end - pages.start);
 }
 
 /// Waits until no batch that was in flight for the VMA is with the driver: what
@@ -137,7 +139,9 @@ unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
             region.counters.munmap_wait_ns.count(waited);
         }
     }
-    region.attached.vma_close(pages.start, pages.end - pages.start);
+    region
+        .attached
+        .vma_close(pages.start, pages.end - pages.start);
     region.mappings.sub(1);
 }
 

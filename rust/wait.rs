@@ -46,10 +46,7 @@ pub(crate) enum Signals {
 
 impl WaitQueue {
     /// Creates a queue; `name` and `key` are what lockdep prints for its lock.
-    pub(crate) fn new(
-        name: &'static CStr,
-        key: Pin<&'static LockClassKey>,
-    ) -> impl PinInit<Self> {
+    pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             head <- Opaque::ffi_init(move |slot| {
                 // SAFETY: `slot` is valid for a queue that is pinned from now

@@ -3,10 +3,13 @@
  * For module_load.sh: holds something of swapvma until standard input ends.
  *
  *	hold device|region|mapping <driver>
- *	hold use <driver>	fill a region, page it out, read it back, end
  *
  * Makes the file $SWAPVMA_READY when it holds it. Exits with 0 if the content
  * was right all along.
+ *
+ *	hold rounds <number>
+ *
+ * Loads the modules, uses them and unloads them that often.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,13 +32,69 @@ static void wait_for_the_end(void)
 		;
 }
 
+/* Fills a region of @driver, pages it out, reads it back. */
+static void use(const char *driver)
+{
+	int fd = sv_create(driver, "", PAGES, SV_BATCH);
+	char *map = sv_map_rw(fd, PAGES);
+
+	sv_fill_range(map, 0, PAGES, SV_TEXT, 1);
+	if (!sv_pageout_all(fd))
+		sv_die("the region does not page out");
+	close(fd);
+	if (sv_check_range(map, 0, PAGES, SV_TEXT, 1))
+		sv_die("the content is wrong");
+	sv_unmap(map, PAGES);
+}
+
+static bool nothing_exists(void)
+{
+	return !sv_debug("regions") && !sv_debug("records") && !sv_debug("resident_pages") &&
+	       !sv_debug("batches") && !sv_debug("table_bytes");
+}
+
+static void load(const char *module)
+{
+	int ret = sv_load(module, "");
+
+	if (ret)
+		sv_die("insmod %s: %s", module, strerror(-ret));
+}
+
+static void unload(const char *module)
+{
+	if (!sv_wait_for(!sv_unload(module)))
+		sv_die("rmmod %s: %s", module, strerror(errno));
+}
+
+static int rounds(unsigned long number)
+{
+	unsigned long i;
+
+	for (i = 0; i < number; i++) {
+		load("swapvma");
+		load("swapvma_test");
+		use("ram");
+		use("test");
+		unload("swapvma_test");
+		if (!sv_wait_for(nothing_exists()))
+			sv_die("something exists that nobody uses");
+		unload("swapvma");
+		if (!access(SV_DEVICE, F_OK) || !access(SV_DEBUG, F_OK))
+			sv_die("the device or its debugfs directory is still there");
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int device, fd;
 	char *map;
 
 	if (argc != 3)
-		sv_die("usage: hold device|region|mapping|use <driver>");
+		sv_die("usage: hold device|region|mapping <driver> | rounds <number>");
+	if (!strcmp(argv[1], "rounds"))
+		return rounds(strtoul(argv[2], NULL, 0));
 	device = open(SV_DEVICE, O_RDWR | O_CLOEXEC);
 	if (device < 0)
 		sv_die(SV_DEVICE ": %s", strerror(errno));
@@ -52,10 +111,7 @@ int main(int argc, char **argv)
 	}
 	map = sv_map_rw(fd, PAGES);
 	sv_fill_range(map, 0, PAGES, SV_TEXT, 1);
-	if (!strcmp(argv[1], "use") && !sv_pageout_all(fd))
-		sv_die("the region does not page out");
 	close(fd);
-	if (!strcmp(argv[1], "mapping"))
-		wait_for_the_end();
+	wait_for_the_end();
 	return sv_check_range(map, 0, PAGES, SV_TEXT, 1) != 0;
 }
