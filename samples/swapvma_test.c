@@ -131,7 +131,6 @@ static u32 test_delay_ms;
 static bool test_use_lock;
 static bool test_block;
 static bool test_block_read;
-static bool test_hold_account;
 static u64 test_bad_read = U64_MAX;
 static DECLARE_WAIT_QUEUE_HEAD(test_gate);
 
@@ -601,8 +600,6 @@ static int test_hold_alloc(void *data, u64 nr)
 		return -EINTR;
 	test_hold_ms = 0;
 	test_hold_pages = 0;
-	if (test_hold_account)
-		gfp |= __GFP_ACCOUNT;
 	for (; nr && failed < 16 && !fatal_signal_pending(current); nr--) {
 		ktime_t start = ktime_get();
 
@@ -691,7 +688,6 @@ static void test_create_debugfs(void)
 			    &test_choice_fops);
 	debugfs_create_file("complete", 0600, test_dir, (void *)&test_complete_choice,
 			    &test_choice_fops);
-	debugfs_create_bool("hold_account", 0600, test_dir, &test_hold_account);
 	debugfs_create_file_unsafe("hold_alloc", 0200, test_dir, NULL, &test_hold_alloc_fops);
 	debugfs_create_file_unsafe("hold_touch", 0200, test_dir, NULL, &test_hold_touch_fops);
 	debugfs_create_u32("hold_ms", 0400, test_dir, &test_hold_ms);

@@ -146,9 +146,9 @@ static void check_bounds(struct __test_metadata *_metadata, FIXTURE_DATA(deadloc
 }
 
 /*
- * The whole machine is short of memory. A hog takes what is free
- * down to a raised min_free_kbytes, so that B's allocations and A's faults all
- * go through direct reclaim. If the OOM killer comes, it takes the hog first.
+ * The machine is short of memory: a hog takes what is free down to a raised
+ * min_free_kbytes, so that B's allocations and A's faults all go through direct
+ * reclaim. If the OOM killer comes, it takes the hog first.
  */
 
 static pid_t start_hog(uint64_t leave_kb, bool *full)

@@ -5,7 +5,6 @@
  * preallocates, the swapout succeeds. The ram driver needs some for zsmalloc
  * and answers "kept": the pages stay resident and dirty, and go out later.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,27 +18,6 @@
 
 #define PAGES	SV_BATCH
 #define FAILSLAB "/sys/kernel/debug/failslab/"
-
-/* The swapper of @driver is the kernel thread "swapvma/<driver>". */
-static pid_t swapper_of(const char *driver)
-{
-	char path[PATH_MAX], comm[64], want[64];
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	pid_t pid = 0;
-
-	if (!proc)
-		sv_die("/proc: %s", strerror(errno));
-	snprintf(want, sizeof(want), "swapvma/%s\n", driver);
-	while (!pid && (entry = readdir(proc))) {
-		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-		    sv_read_file(path, comm, sizeof(comm)) && !strcmp(comm, want))
-			pid = atoi(entry->d_name);
-	}
-	closedir(proc);
-	return pid;
-}
 
 static void set_failslab(const char *name, const char *value)
 {
@@ -109,8 +87,7 @@ FIXTURE_SETUP(failslab)
 	self->fd = sv_create(variant->driver, "", PAGES, SV_NO_LIMIT);
 	self->map = sv_map_rw(self->fd, PAGES);
 	sv_fill_range(self->map, 0, PAGES, SV_TEXT, 1);
-	self->swapper = swapper_of(variant->driver);
-	ASSERT_LT(0, self->swapper);
+	self->swapper = sv_swapper(variant->driver);
 	ASSERT_TRUE(mark(self->swapper, true));
 	start_failing();
 }
@@ -191,8 +168,10 @@ FIXTURE_SETUP(fail_nth)
 	sv_begin(&self->base);
 	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", gettid());
 	self->nth = open(path, O_RDWR | O_CLOEXEC);
-	if (self->nth < 0 || access(FAILSLAB "probability", W_OK))
+	if (self->nth < 0 || access(FAILSLAB "probability", W_OK)) {
+		self->nth = -1;
 		SKIP(return, "no fail-nth");
+	}
 	set_failslab("verbose", "0");
 	set_failslab("ignore-gfp-wait", "N");
 }

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -198,6 +199,57 @@ TEST_F(limit, changed_in_use)
  * A region of twice the machine's memory, at least 1 GiB: one page in 64, and
  * a dense part; all of it with SWAPVMA_LONG=1.
  */
+/*
+ * Bug class C9: a task that no other may interrupt faults over the limit on the
+ * processor of the swapper. It must sleep for the swapper to come through.
+ */
+#define RT_RUNTIME	"/proc/sys/kernel/sched_rt_runtime_us"
+
+FIXTURE(realtime)
+{
+	struct sv_baseline base;
+	char runtime[32];
+	cpu_set_t swapper;
+};
+
+FIXTURE_SETUP(realtime)
+{
+	cpu_set_t one;
+
+	sv_begin(&self->base);
+	if (!sv_read_file(RT_RUNTIME, self->runtime, sizeof(self->runtime)))
+		SKIP(return, "no real-time scheduling");
+	ASSERT_TRUE(sv_write_file(RT_RUNTIME, "-1"));
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, sched_getaffinity(sv_swapper("ram"), sizeof(cpu_set_t), &self->swapper));
+	ASSERT_EQ(0, sched_setaffinity(sv_swapper("ram"), sizeof(one), &one));
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+}
+
+FIXTURE_TEARDOWN_PARENT(realtime)
+{
+	if (self->runtime[0])
+		EXPECT_TRUE(sv_write_file(RT_RUNTIME, self->runtime));
+	if (CPU_COUNT(&self->swapper))
+		sched_setaffinity(sv_swapper("ram"), sizeof(cpu_set_t), &self->swapper);
+	EXPECT_TRUE(sv_end(&self->base));
+}
+
+TEST_F(realtime, faults_over_the_limit)
+{
+	struct sched_param fifo = { .sched_priority = 50 };
+	int fd = sv_create("ram", "", PAGES, LIMIT);
+	char *map = sv_map_rw(fd, PAGES);
+
+	ASSERT_EQ(0, sched_setscheduler(0, SCHED_FIFO, &fifo));
+	sv_fill_range(map, 0, PAGES, SV_TEXT, 1);
+	ASSERT_EQ(0, sv_check_range(map, 0, PAGES, SV_TEXT, 1));
+	ASSERT_LT(0, SV_STAT(fd, limit_waits));
+	ASSERT_LT(0, SV_STAT(fd, swapins));
+	ASSERT_TRUE(SV_STAT(fd, over_limit) || SV_STAT(fd, resident_peak) <= LIMIT);
+}
+
 FIXTURE(larger)
 {
 	struct sv_baseline base;

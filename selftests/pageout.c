@@ -243,6 +243,40 @@ TEST_F(ask, fdinfo)
 	}
 }
 
+/* Bug class C19: RSS follows what is mapped. */
+static uint64_t rss_kb(const char *map)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "re");
+	unsigned long start = 0, rss = 0;
+	char line[512];
+
+	if (!smaps)
+		sv_die("/proc/self/smaps");
+	while (fgets(line, sizeof(line), smaps)) {
+		unsigned long from, to;
+
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			start = from;
+		else if (start == (unsigned long)map && sscanf(line, "Rss: %lu", &rss) == 1)
+			break;
+	}
+	fclose(smaps);
+	return rss;
+}
+
+TEST_F(ask, rss)
+{
+	ASSERT_EQ(0, rss_kb(self->map));
+	sv_fill_range(self->map, 0, PAGES, SV_TEXT, 1);
+	ASSERT_EQ(4 * PAGES, rss_kb(self->map));
+	ASSERT_EQ(PAGES / 2, sv_pageout(self->fd, 0, PAGES / 2));
+	ASSERT_EQ(4 * (PAGES - PAGES / 2), rss_kb(self->map));
+	ASSERT_TRUE(sv_pageout_all(self->fd));
+	ASSERT_EQ(0, rss_kb(self->map));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
+	ASSERT_EQ(4 * PAGES, rss_kb(self->map));
+}
+
 TEST_F(ask, debugfs_counts_what_exists)
 {
 	uint64_t resident = sv_debug("resident_pages");

@@ -140,6 +140,12 @@ uint64_t sv_debug(const char *name);
 uint64_t sv_driver_count(const char *driver, const char *field);
 bool sv_quarantined(const char *driver);
 
+/* Whether "mappings" shows a region with one mapping as being in a swapout. */
+bool sv_mapping_in_swapout(void);
+
+/* The kernel thread that swaps out for @driver. */
+pid_t sv_swapper(const char *driver);
+
 /*
  * Leaks. sv_begin() resets the knobs and notes what exists; sv_end() is false,
  * with the difference printed, unless all of it is back within sv_patience_ms()
@@ -194,7 +200,8 @@ int sv_touch_write(void *addr, char value);
 int sv_kmsg_open(void);
 unsigned int sv_kmsg_count(int kmsg, const char *text);
 
-/* Small files. */
+/* Small files. The number after "@name" and separators at the start of a line. */
+bool sv_find_value(const char *text, const char *name, uint64_t *value);
 bool sv_write_file(const char *path, const char *text);
 bool sv_read_file(const char *path, char *buf, size_t size);
 uint64_t sv_meminfo_kb(const char *name);

@@ -261,6 +261,21 @@ TEST_F(vma, mremap_expand_in_place)
 	ASSERT_EQ(closes - opens + 1, sv_get("vma_closes") - sv_get("vma_opens"));
 }
 
+/* Both ranges stay mapped; the anonymous pages of a private mapping move. */
+TEST_F(vma, mremap_dontunmap)
+{
+	char *map;
+
+	ASSERT_EQ(0, bad_pages(self->map, 0, PAGES));
+	map = mremap(self->map, PAGES * SV_PAGE, PAGES * SV_PAGE,
+		     MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(0, variant->flags == MAP_SHARED ? bad_pages(self->map, 0, PAGES) :
+		  sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
+	self->map = map;
+	ASSERT_INTACT(0, PAGES);
+}
+
 TEST_F(vma, mremap_shrink)
 {
 	ASSERT_EQ(self->map, mremap(self->map, PAGES * SV_PAGE, 8 * SV_PAGE, 0));

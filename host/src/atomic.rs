@@ -34,6 +34,17 @@ use std::{
     sync::atomic::Ordering, //
 };
 
+/// One turn of a spinning loop.
+#[cfg(loom)]
+pub(crate) use crate::model::turn as spin_wait;
+/// One turn of a spinning loop.
+#[cfg(not(loom))]
+pub(crate) use std::hint::spin_loop as spin_wait;
+
+/// What loom interleaves; threads of the host need no such hint.
+#[cfg(not(loom))]
+fn step() {}
+
 /// A 64-bit word that several contexts change.
 pub(crate) struct Word(AtomicU64);
 
@@ -90,17 +101,6 @@ impl Word {
         self.0.compare_exchange(old, new, order, Ordering::Relaxed)
     }
 }
-
-/// One turn of a spinning loop.
-#[cfg(loom)]
-pub(crate) use crate::model::turn as spin_wait;
-
-#[cfg(not(loom))]
-fn step() {}
-
-/// One turn of a spinning loop.
-#[cfg(not(loom))]
-pub(crate) use std::hint::spin_loop as spin_wait;
 
 thread_local! {
     static SPINNING: Cell<usize> = const { Cell::new(0) };

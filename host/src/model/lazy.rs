@@ -76,18 +76,9 @@ type Leaf = LazyArray<Element, 2>;
 type Double = LazyArray<Leaf, 2>;
 
 /// Two levels, filled as `Table::fill` fills them.
-#[derive(Default)]
 struct Tree {
-    root: Root,
+    root: Double,
     levels: AtomicUsize,
-}
-
-struct Root(Double);
-
-impl Default for Root {
-    fn default() -> Self {
-        Self(Double::blank())
-    }
 }
 
 fn fill<'a, T: Blank>(level: &'a LazyArray<T, 2>, levels: &AtomicUsize) -> Result<&'a [T; 2]> {
@@ -101,20 +92,23 @@ fn fill<'a, T: Blank>(level: &'a LazyArray<T, 2>, levels: &AtomicUsize) -> Resul
 
 impl Tree {
     fn fill(&self, at: usize) -> Result<&Element> {
-        let leaves = fill(&self.root.0, &self.levels)?;
+        let leaves = fill(&self.root, &self.levels)?;
         let elements = fill(&leaves[at / 2], &self.levels)?;
         Ok(&elements[at % 2])
     }
 
     fn find(&self, at: usize) -> Option<&Element> {
-        Some(&self.root.0.get()?[at / 2].get()?[at % 2])
+        Some(&self.root.get()?[at / 2].get()?[at % 2])
     }
 }
 
 /// Fills elements `one` and `other` at once and expects `levels` at the end.
 fn fill_together(one: usize, other: usize, levels: usize) {
     ALIVE.set(0);
-    let tree = Arc::new(Tree::default());
+    let tree = Arc::new(Tree {
+        root: Double::blank(),
+        levels: AtomicUsize::new(0),
+    });
     let fill = |at: usize| {
         let tree = tree.clone();
         move || {
