@@ -282,13 +282,13 @@ void sv_reset_knobs(void)
 	sv_set("release", 1);
 }
 
-bool sv_mapping_in_swapout(void)
+bool sv_shown_in_swapout(void)
 {
 	char text[65536];
 
 	if (!sv_read_file(SV_DEBUG "mappings", text, sizeof(text)))
 		sv_die(SV_DEBUG "mappings: %s", strerror(errno));
-	return strstr(text, " mappings=1 in_swapout=1 ");
+	return strstr(text, " in_swapout=1 ");
 }
 
 uint64_t sv_debug(const char *name)

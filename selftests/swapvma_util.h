@@ -140,8 +140,8 @@ uint64_t sv_debug(const char *name);
 uint64_t sv_driver_count(const char *driver, const char *field);
 bool sv_quarantined(const char *driver);
 
-/* Whether "mappings" shows a region with one mapping as being in a swapout. */
-bool sv_mapping_in_swapout(void);
+/* Whether "mappings" shows a region as being in a swapout. */
+bool sv_shown_in_swapout(void);
 
 /* The kernel thread that swaps out for @driver. */
 pid_t sv_swapper(const char *driver);

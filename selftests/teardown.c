@@ -155,7 +155,7 @@ static void victim(FIXTURE_DATA(teardown) *self, int flags, enum how how)
 		ASSERT_EQ(self->closes, sv_get("vma_closes"));			\
 		ASSERT_EQ(self->swapouts, sv_get("swapouts"));			\
 		ASSERT_EQ(1, sv_get("blocked"));				\
-		ASSERT_TRUE(sv_mapping_in_swapout());				\
+		ASSERT_TRUE(sv_shown_in_swapout());				\
 	} while (0)
 
 /* The batch is answered; its pages and the others are what they were. */
