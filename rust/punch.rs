@@ -2,9 +2,10 @@
 
 //! Punch and truncate: pages that go away for good.
 //!
-//! Neither waits for a driver. A page that is being written loses its entry, so
-//! that the answer finds nothing to apply; a page that is being read likewise,
-//! and the late read discards its slot itself.
+//! Neither waits for a driver's answer about a page that goes. A page that is
+//! being written loses its entry, so that the answer finds nothing to apply; a
+//! page that is being read likewise, and the late read discards its slot itself.
+//! Only a page of which a part stays is read in, to be zeroed.
 
 use crate::{
     entry::{

@@ -3,18 +3,23 @@
 //! Shrinker: what memory pressure may do at once.
 //!
 //! It drops pages that need no write and wakes the swapper for the others. It
-//! never calls a driver: it runs in somebody's allocation.
+//! never calls a driver: it runs in somebody's allocation. A direct reclaimer
+//! that may wait then waits for the swapper, at most 100 ms, and gets the credit
+//! for what that freed, so that it does not run out of patience while there is
+//! progress.
 //!
 //! C header: [`include/linux/shrinker.h`](srctree/include/linux/shrinker.h)
 
 use crate::{
+    atomic::Word,
     bindings as ours,
     error::{
         code,
         Result, //
     },
+    fault,
     limit::BATCH_PAGES,
-    region,
+    lockdep, region,
     swapout::{
         self,
         Candidates, //
@@ -24,7 +29,11 @@ use crate::{
 use core::ptr::NonNull;
 use kernel::{
     bindings,
-    prelude::*, //
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
 };
 
 /// A registered shrinker.
@@ -114,9 +123,38 @@ unsafe extern "C" fn scan(
     }
     // SAFETY: By the safety requirement.
     unsafe { (*control).nr_scanned = (wanted as u64 - left) as c_ulong };
+    // SAFETY: By the safety requirement.
+    if freed == 0 && unsafe { ours::swapvma_reclaim_may_wait((*control).gfp_mask) } {
+        freed = wait_for_swapper();
+    }
     if freed == 0 {
         // Nothing to drop: do not ask again at once.
         return c_ulong::MAX;
     }
+    // SAFETY: No precondition.
+    unsafe { ours::swapvma_account_reclaimed(freed as c_ulong) };
     freed as c_ulong
+}
+
+/// Pages that the swappers freed since the module was loaded.
+static FREED: Word = Word::new(0);
+
+/// A swapper freed `pages` pages. Any context.
+pub(crate) fn note_freed(pages: u64) {
+    FREED.count(pages);
+}
+
+/// Waits until a swapper freed a batch, but no longer than a reclaimer may be
+/// kept. Returns the pages that were freed meanwhile.
+fn wait_for_swapper() -> u64 {
+    const ROUNDS: u32 = 10;
+    let before = FREED.load();
+    lockdep::wait_for_swapper();
+    for _ in 0..ROUNDS {
+        fsleep(Delta::from_millis(10));
+        if FREED.load().wrapping_sub(before) >= BATCH_PAGES as u64 || fault::is_killed() {
+            break;
+        }
+    }
+    FREED.load().wrapping_sub(before)
 }

@@ -38,6 +38,7 @@ use crate::{
         OpenRegion,
         Region, //
     },
+    shrinker,
     wait::Signals, //
 };
 
@@ -191,6 +192,9 @@ pub(crate) fn run(
         region.leave_flight(ticket);
     } else {
         outcome.add(submit(region, ticket, &mut stale));
+    }
+    if operation == Operation::Swapout {
+        shrinker::note_freed(outcome.done);
     }
     region.wait.wake_all();
     stale.discard(region);
@@ -423,6 +427,11 @@ fn submit(region: &OpenRegion, ticket: Ticket, stale: &mut Stale) -> Outcome {
     }
     deadline::arm();
     region.attached.swapout();
+    let len = batch.len();
+    let none_of = |len: usize| Outcome {
+        done: 0,
+        refused: len as u64,
+    };
     loop {
         if batch.advance(Phase::Done, Phase::Applying) {
             break;
@@ -433,9 +442,9 @@ fn submit(region: &OpenRegion, ticket: Ticket, stale: &mut Stale) -> Outcome {
             Phase::Done => continue,
             Phase::Late => {
                 reap(driver);
-                return Outcome::default();
+                return none_of(len);
             }
-            _ => return Outcome::default(),
+            _ => return none_of(len),
         }
         let now = deadline::now_ns();
         if batch.is_overdue(now) {

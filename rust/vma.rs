@@ -130,7 +130,7 @@ unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
             "driver {} unmaps from its swapout: use mmput_async()\n",
             region.attached.driver().name()
         );
-    } else if region.in_swapout() != 0 {
+    } else {
         let start = Instant::<Monotonic>::now();
         if region.wait_flights(pages.clone()) {
             record.waits.count(1);

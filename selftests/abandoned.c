@@ -52,7 +52,7 @@ FIXTURE_SETUP(abandoned)
 {
 	char *map;
 
-	sv_reload_test(sv_slow() > 1 ? "deadline_ms=2000" : "deadline_ms=1000");
+	sv_reload_test(sv_slow() > 1 ? "deadline_ms=1500" : "deadline_ms=1000");
 	sv_begin(&self->base);
 	self->p = sv_shared(sizeof(*self->p));
 	self->kmsg = sv_kmsg_open();

@@ -154,15 +154,12 @@ TEST_F(data, random)
 /* 7 and 131 are coprime with the number of pages: every page is met once. */
 TEST_F(data, strided)
 {
-	static const size_t strides[] = { 7, 131 };
-	size_t n, s;
+	size_t n;
 
-	for (s = 0; s < 2; s++) {
-		for (n = 0; n < self->pages; n++)
-			write_page(self, n * strides[s] % self->pages);
-		for (n = 0; n < self->pages; n++)
-			ASSERT_TRUE(page_ok(self, n * strides[1 - s] % self->pages));
-	}
+	for (n = 0; n < self->pages; n++)
+		write_page(self, n * 7 % self->pages);
+	for (n = 0; n < self->pages; n++)
+		ASSERT_TRUE(page_ok(self, n * 131 % self->pages));
 	ASSERT_EQ(0, count_bad(self));
 	ASSERT_SWAPPED();
 }

@@ -60,8 +60,8 @@ struct swapvma_attach {
  * @deadline_ms: a batch not answered by then is abandoned and the driver is
  *	quarantined; 0 stands for 30 seconds
  * @attach: a region was created. Stores the driver's handle for it, which all
- *	other callbacks get. Process context, may sleep and allocate. A negative
- *	errno refuses the region
+ *	other callbacks get. Process context, may sleep and allocate; the
+ *	device's open lock may be held. A negative errno refuses the region
  * @detach: the region is gone; every slot was discarded before. Process
  *	context, may sleep
  * @swapout: store the pages of a batch. Process context of the swapper, under
@@ -71,9 +71,12 @@ struct swapvma_attach {
  *	any context
  * @swapin: read the page at @index back from @slot into @page, which nobody
  *	else can see yet. Process context of the faulting task, without its
- *	fault lock. A negative errno is a SIGBUS for that page; the slot stays
- * @discard: @slot is not needed any more. Process context, may sleep; never
- *	runs while a swapin of the same slot does
+ *	fault lock, of a reader thread, or of a request, which may hold the
+ *	region's inode lock. A negative errno is a SIGBUS for that page; the
+ *	slot stays
+ * @discard: @slot is not needed any more. Process context of the swapper, of a
+ *	reader or of a request, which may hold the region's inode lock. May
+ *	sleep; never runs while a swapin of the same slot does
  * @stored_bytes: bytes stored for the region; any context, must not sleep.
  *	Optional
  * @vma_open: a mapping of @nr pages from @first appeared (mmap, fork, split).

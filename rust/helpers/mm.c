@@ -7,6 +7,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
+#include <linux/swap.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
@@ -232,6 +233,18 @@ struct workqueue_struct *swapvma_alloc_workqueue(void)
 bool swapvma_killed(void)
 {
 	return fatal_signal_pending(current);
+}
+
+/* A direct reclaimer that may do I/O; neither kswapd nor a swapper of ours. */
+bool swapvma_reclaim_may_wait(gfp_t gfp)
+{
+	return (gfp & __GFP_DIRECT_RECLAIM) && (gfp & __GFP_IO) &&
+	       !(current->flags & PF_KTHREAD);
+}
+
+void swapvma_account_reclaimed(unsigned long pages)
+{
+	mm_account_reclaimed_pages(pages);
 }
 
 unsigned int swapvma_noreclaim_save(void)

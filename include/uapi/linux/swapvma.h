@@ -97,16 +97,17 @@ struct swapvma_range {
  * @in_swapout: batches in flight
  * @batches: batches handed to the driver
  * @swapouts: pages that left memory through the driver
- * @swapins: pages read back from the driver
- * @clean_drops: pages that left memory without a write: a valid copy existed
+ * @swapins: pages that came back, from the driver or from their word
+ * @clean_drops: pages that left memory without a write: a valid copy existed,
+ *	or they were never written
  * @same_filled: pages that left memory as one word
  * @refaults: faults on a page that had been unmapped but was still resident
  * @launders: pages written while they stayed mapped
  * @cancelled: pages whose swapout a write cancelled
  * @kept: pages that the driver did not take (kept, retry, no space)
  * @write_failures: pages whose write failed
- * @read_failures: reads that failed; each was a SIGBUS
- * @limit_waits: faults that waited for the resident limit
+ * @read_failures: reads that failed; each was a SIGBUS, or EIO of a request
+ * @limit_waits: faults and requests that waited for the resident limit
  * @over_limit: faults that went over the resident limit
  * @munmap_waits: mappings whose removal waited for a batch in flight
  * @munmap_wait_ns: nanoseconds that they waited, summed
