@@ -19,11 +19,11 @@ use crate::{
         Thread, //
     },
     region,
-    swapout,
     wait::{
         Signals,
         WaitQueue, //
-    }, //
+    },
+    writeback, //
 };
 use kernel::{
     prelude::*,
@@ -94,7 +94,7 @@ pub(crate) fn abandon(driver: &Registered) {
     };
     let (seq, len) = (batch.seq(), batch.len());
     for index in (0..len).filter_map(|i| batch.index(i)) {
-        swapout::release(&flight.region, seq, index);
+        writeback::release(&flight.region, seq, index);
         flight.region.counters.writing.sub(1);
     }
     flight.region.counters.abandoned.count(1);

@@ -10,8 +10,8 @@ use crate::{
     region::Region, //
 };
 
-macro_rules! counters {
-    ($($name:ident),* $(,)?) => {
+macro_rules! statistics {
+    (gauges: $($gauge:ident),*; counters: $($name:ident),* $(,)?) => {
         /// What happened to a region. All in pages unless named otherwise.
         pub(crate) struct Counters {
             $(#[allow(missing_docs)] pub(crate) $name: Word,)*
@@ -27,11 +27,18 @@ macro_rules! counters {
                 $(stats.$name = self.$name.load();)*
             }
         }
+
+        /// Calls `show` with the name and the value of each statistic.
+        pub(crate) fn for_each(stats: &swapvma_stats, mut show: impl FnMut(&str, u64)) {
+            $(show(stringify!($gauge), stats.$gauge);)*
+            $(show(stringify!($name), stats.$name);)*
+        }
     };
 }
 
-counters!(
-    swapped,
+statistics!(
+    gauges: size, limit, resident, resident_peak, stored_bytes, table_bytes, in_swapout;
+    counters: swapped,
     writing,
     batches,
     swapouts,
@@ -63,38 +70,4 @@ pub(crate) fn read(region: &Region) -> swapvma_stats {
     stats.table_bytes = region.table.levels() * PAGE_BYTES;
     stats.in_swapout = region.in_swapout();
     stats
-}
-
-/// Calls `show` with the name and the value of each statistic.
-pub(crate) fn for_each(stats: &swapvma_stats, mut show: impl FnMut(&str, u64)) {
-    macro_rules! each {
-        ($($name:ident),* $(,)?) => { $(show(stringify!($name), stats.$name);)* };
-    }
-    each!(
-        size,
-        limit,
-        resident,
-        resident_peak,
-        swapped,
-        writing,
-        stored_bytes,
-        table_bytes,
-        in_swapout,
-        batches,
-        swapouts,
-        swapins,
-        clean_drops,
-        same_filled,
-        refaults,
-        launders,
-        cancelled,
-        kept,
-        write_failures,
-        read_failures,
-        limit_waits,
-        over_limit,
-        munmap_waits,
-        munmap_wait_ns,
-        abandoned,
-    );
 }

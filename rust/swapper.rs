@@ -29,7 +29,8 @@ use crate::{
         Candidates,
         Outcome, //
     },
-    wait::Signals, //
+    wait::Signals,
+    writeback, //
 };
 use core::ops::Range;
 use kernel::sync::Arc;
@@ -137,7 +138,7 @@ pub(crate) fn run(driver: &Arc<Registered>) {
                 || driver.batch.phase() == Phase::Late
                 || !driver.queue.lock().is_empty()
         });
-        swapout::reap(driver);
+        writeback::reap(driver);
         if kthread::should_stop() {
             return;
         }

@@ -55,6 +55,7 @@ mod stats;
 mod swapout;
 mod swapper;
 mod vma;
+mod writeback;
 
 use kernel::prelude::*;
 

@@ -54,7 +54,7 @@ pub(crate) type Room = [u8; 2 * PAGE_SIZE];
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum User {
     /// A task, such as one in a fault.
-    #[allow(dead_code, reason = "no driver reads through a window yet")]
+    #[allow(dead_code, reason = "the swapper is not a task that waits")]
     Task,
     /// The swapper, which may also use the windows kept for it.
     Swapper,

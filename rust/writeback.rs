@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writeback: a batch is with its driver, and what its answers do to the pages.
+//!
+//! Submitting and applying run in the driver's swapper, no lock held. Answers
+//! come to pages that meanwhile may have been rescued by a fault, changed by a
+//! store, pinned, or punched; each is looked at again under its folio lock and
+//! its entry bit, and leaves memory only if nothing of that happened.
+
+use crate::{
+    batch::{
+        Answer,
+        Inner,
+        Operation,
+        Phase, //
+    },
+    deadline,
+    driver::{
+        Flight,
+        Registered, //
+    },
+    entry::{
+        Slot,
+        State,
+        Stored, //
+    },
+    folio::Locked,
+    inflight::Ticket,
+    record::Record,
+    region::{
+        OpenRegion,
+        Region, //
+    },
+    swapout::{
+        Outcome,
+        Stale, //
+    },
+    wait::Signals, //
+};
+
+/// Hands the batch to the driver, waits for the answer and applies it.
+pub(crate) fn submit(region: &OpenRegion, ticket: Ticket, stale: &mut Stale) -> Outcome {
+    let driver = region.attached.driver();
+    let batch = &driver.batch;
+    region.counters.batches.count(1);
+    driver.batches.count(1);
+    let flight = Flight {
+        region: region.clone(),
+        ticket,
+    };
+    {
+        let mut current = driver.flight.lock();
+        *current = Some(flight);
+        batch.submit(deadline::now_ns() + driver.deadline_ms() * 1_000_000);
+    }
+    deadline::arm();
+    region.attached.swapout();
+    let len = batch.len();
+    let none_of = |len: usize| Outcome {
+        done: 0,
+        refused: len as u64,
+    };
+    loop {
+        if batch.advance(Phase::Done, Phase::Applying) {
+            break;
+        }
+        match batch.phase() {
+            Phase::Running => {}
+            // Answered at the same moment.
+            Phase::Done => continue,
+            Phase::Late => {
+                reap(driver);
+                return none_of(len);
+            }
+            _ => return none_of(len),
+        }
+        let now = deadline::now_ns();
+        if batch.is_overdue(now) {
+            deadline::abandon(driver);
+            continue;
+        }
+        let _ = batch
+            .wait
+            .wait_timeout(Signals::Idle, Some(batch.left_ms(now)), || {
+                batch.phase() != Phase::Running
+            });
+    }
+    let outcome = apply(region, batch, stale);
+    batch.advance(Phase::Applying, Phase::Idle);
+    region.leave_flight(ticket);
+    let flight = driver.flight.lock().take();
+    drop(flight);
+    outcome
+}
+
+/// Applies the driver's answers.
+fn apply(region: &Region, batch: &Inner, stale: &mut Stale) -> Outcome {
+    let mut outcome = Outcome::default();
+    for i in 0..batch.len() {
+        let (Some(folio), Some(index)) = (batch.take_folio(i), batch.index(i)) else {
+            continue;
+        };
+        region.counters.writing.sub(1);
+        let answer = batch.answer(i);
+        match answer {
+            Answer::Stored(_) => {}
+            Answer::Failed => region.counters.write_failures.count(1),
+            Answer::Kept | Answer::Retry | Answer::NoSpace => region.counters.kept.count(1),
+        }
+        match (answer, folio.try_lock()) {
+            (Answer::Stored(slot), Ok(page)) => {
+                let (done, unused) = match batch.operation() {
+                    Operation::Swapout => stored(region, batch.seq(), index, page, slot),
+                    Operation::Launder => laundered(region, batch.seq(), index, page, slot),
+                };
+                outcome.done += u64::from(done);
+                outcome.refused += u64::from(!done && batch.operation() == Operation::Launder);
+                stale.push(unused);
+            }
+            // A fault has the page: it is wanted again.
+            (Answer::Stored(slot), Err(_)) => {
+                release(region, batch.seq(), index);
+                outcome.refused += u64::from(batch.operation() == Operation::Launder);
+                stale.push(Some(slot));
+            }
+            (_, page) => {
+                drop(page);
+                release(region, batch.seq(), index);
+                outcome.refused += 1;
+            }
+        }
+    }
+    outcome
+}
+
+/// The page stays: it was not stored, or is wanted again. If the batch still
+/// had it, it is dirty as it was.
+pub(crate) fn release(region: &Region, seq: u64, index: u64) {
+    let Some(entry) = region.table.find(index) else {
+        return;
+    };
+    let folio = {
+        let mut entry = entry.lock();
+        let Some(address) = Region::written_by(&entry, seq) else {
+            return;
+        };
+        let Some(folio) = Record::of(&entry).map(Record::folio) else {
+            return;
+        };
+        folio.set_dirty();
+        entry.set(State::Resident(address));
+        folio
+    };
+    drop(folio);
+}
+
+/// Whether a locked page is still being written by batch `seq`; if so it becomes
+/// resident again, with `slot` for its copy.
+fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -> bool {
+    if !region.owns(page) {
+        return false;
+    }
+    let Some(entry) = region.table.find(index) else {
+        return false;
+    };
+    let mut entry = entry.lock();
+    let Some(address) = Region::written_by(&entry, seq) else {
+        return false;
+    };
+    if let Some(record) = Record::of(&entry) {
+        record.set_slot(Some(slot));
+    }
+    entry.set(State::Resident(address));
+    true
+}
+
+/// The driver stored a page of a swapout. Returns whether it left memory, and
+/// the slot if nobody needs it.
+fn stored(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> (bool, Option<Slot>) {
+    if !take_back(region, seq, index, &page, slot) {
+        // A store cancelled it, or it was punched.
+        return (false, Some(slot));
+    }
+    if page.is_mapped() {
+        // Rescued by a load: the copy is valid for as long as it is clean.
+        return (false, None);
+    }
+    let Some(entry) = region.table.find(index) else {
+        return (false, None);
+    };
+    let evicted = region.evict(entry, page, |_, page| {
+        // Dirty: written through a pin meanwhile. The next swapout discards
+        // the copy.
+        (!page.is_dirty()).then(|| {
+            region.counters.swapped.add(1);
+            region.counters.swapouts.count(1);
+            State::Swapped(Stored::Slot(slot))
+        })
+    });
+    (evicted.is_ok(), None)
+}
+
+/// The driver stored a page of a laundering. Returns whether it is clean, and
+/// the slot if nobody needs it.
+fn laundered(
+    region: &Region,
+    seq: u64,
+    index: u64,
+    page: Locked,
+    slot: Slot,
+) -> (bool, Option<Slot>) {
+    if !take_back(region, seq, index, &page, slot) {
+        // A page that was punched needs no write any more.
+        return (!region.owns(&page), Some(slot));
+    }
+    region.counters.launders.count(1);
+    (!page.is_dirty(), None)
+}
+
+/// Releases a batch that the driver gave back after its deadline. In the
+/// driver's swapper.
+pub(crate) fn reap(driver: &Registered) {
+    let batch = &driver.batch;
+    if batch.phase() != Phase::Late {
+        return;
+    }
+    let flight = driver.flight.lock().take();
+    if let Some(flight) = &flight {
+        for i in 0..batch.len() {
+            drop(batch.take_folio(i));
+            if let Answer::Stored(slot) = batch.answer(i) {
+                flight.region.attached.discard(slot);
+            }
+        }
+    }
+    batch.advance(Phase::Late, Phase::Idle);
+    drop(flight);
+}
