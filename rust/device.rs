@@ -19,6 +19,7 @@ use crate::{
         OpenFile,
         Operations, //
     },
+    kthread,
     limit,
     range::{
         limit_pages,
@@ -229,6 +230,7 @@ fn prefetch(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
         if let Some((_, true)) = fault::populate(region, at)? {
             count += 1;
         }
+        kthread::cond_resched();
         if fault::is_killed() {
             return Err(code::EINTR);
         }

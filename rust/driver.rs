@@ -170,18 +170,26 @@ fn find(name: &CStr) -> Result<Arc<Registered>> {
 }
 
 /// Checks an ops table; a mismatch is named in the log.
-fn check(ops: &bindings::swapvma_driver_ops) -> Result {
+///
+/// # Safety
+///
+/// `ops` is a table of its own idea of the size, which it starts with.
+unsafe fn check(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
+    // SAFETY: Every version of the table starts with size and version.
+    let [its_size, its_version] = unsafe { ops.cast::<[u32; 2]>().read() };
     let size = size_of::<bindings::swapvma_driver_ops>() as u32;
-    if ops.size != size || ops.version != bindings::SWAPVMA_ABI_VERSION {
+    if its_size != size || its_version != bindings::SWAPVMA_ABI_VERSION {
         pr_err!(
             "driver built for version {} ({} bytes), this is version {} ({} bytes)\n",
-            ops.version,
-            ops.size,
+            its_version,
+            its_size,
             bindings::SWAPVMA_ABI_VERSION,
             size
         );
         return Err(code::EINVAL);
     }
+    // SAFETY: The size is that of the type.
+    let ops = unsafe { ops.as_ref() };
     if ops.name.is_null()
         || ops.attach.is_none()
         || ops.detach.is_none()
@@ -208,7 +216,7 @@ fn check(ops: &bindings::swapvma_driver_ops) -> Result {
 /// `ops` lives until [`unregister`].
 unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
     // SAFETY: By the safety requirement.
-    check(unsafe { ops.as_ref() })?;
+    unsafe { check(ops) }?;
     let driver = Arc::pin_init(
         pin_init!(Registered {
             ops,

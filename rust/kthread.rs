@@ -80,6 +80,12 @@ impl Drop for Thread {
     }
 }
 
+/// Lets others run, in a loop that may be long.
+pub(crate) fn cond_resched() {
+    // SAFETY: Process context.
+    unsafe { crate::bindings::swapvma_cond_resched() };
+}
+
 /// Whether somebody waits for the calling kernel thread to end.
 pub(crate) fn should_stop() -> bool {
     // SAFETY: Called from kernel threads.

@@ -18,6 +18,7 @@ use crate::{
         Result, //
     },
     fault,
+    kthread,
     range::{
         pages_of,
         PAGE_BYTES, //
@@ -39,6 +40,7 @@ pub(crate) fn remove(region: &Region, pages: Range<u64>) {
         if let Some(entry) = region.table.find(at) {
             while !remove_one(region, entry, at) {}
         }
+        kthread::cond_resched();
         index = at + 1;
     }
     region.wait.wake_all();
@@ -108,15 +110,18 @@ pub(crate) fn truncate(region: &Region, bytes: u64) -> Result {
         return Err(code::EFBIG);
     }
     let old = region.size();
+    // The end of the last page that stays reads as zeroes: after it was cut, and
+    // before what somebody stored past the end becomes part of the region.
+    let end = bytes.min(old);
+    let cut = end % PAGE_BYTES;
+    if cut != 0 && bytes != old {
+        let file = region.file.open().ok_or(code::EIO)?;
+        let region = file.open_region();
+        zero(&region, end / PAGE_BYTES, cut..PAGE_BYTES)?;
+    }
     if bytes >= old {
         region.resize(bytes);
         return Ok(());
-    }
-    let cut = bytes % PAGE_BYTES;
-    if cut != 0 {
-        let file = region.file.open().ok_or(code::EINVAL)?;
-        let region = file.open_region();
-        zero(&region, bytes / PAGE_BYTES, cut..PAGE_BYTES)?;
     }
     let first = pages_of(bytes);
     region.resize(bytes);

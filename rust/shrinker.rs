@@ -92,6 +92,10 @@ unsafe extern "C" fn count(
     pages
 }
 
+/// Pages that a scan asks the swapper for: enough for it to be busy while
+/// reclaimers wait.
+const PRESS: u64 = 16 * BATCH_PAGES as u64;
+
 /// # Safety
 ///
 /// As [`count`].
@@ -117,15 +121,13 @@ unsafe extern "C" fn scan(
             });
         let dropped = swapout::drop_clean(&region, &mut candidates);
         freed += dropped;
-        if dropped < BATCH_PAGES as u64 {
-            swapper::press(&region, BATCH_PAGES as u64 - dropped);
-        }
+        swapper::press(&region, PRESS);
     }
     // SAFETY: By the safety requirement.
     unsafe { (*control).nr_scanned = (wanted as u64 - left) as c_ulong };
     // SAFETY: By the safety requirement.
     if freed == 0 && unsafe { ours::swapvma_reclaim_may_wait((*control).gfp_mask) } {
-        freed = wait_for_swapper();
+        freed = wait_for_swapper(nid);
     }
     if freed == 0 {
         // Nothing to drop: do not ask again at once.
@@ -144,15 +146,18 @@ pub(crate) fn note_freed(pages: u64) {
     FREED.count(pages);
 }
 
-/// Waits until a swapper freed a batch, but no longer than a reclaimer may be
-/// kept. Returns the pages that were freed meanwhile.
-fn wait_for_swapper() -> u64 {
+/// Waits until a swapper freed a batch and the node has enough, but no longer
+/// than a reclaimer may be kept. Returns the pages that were freed meanwhile.
+fn wait_for_swapper(nid: i32) -> u64 {
     const ROUNDS: u32 = 10;
     let before = FREED.load();
     lockdep::wait_for_swapper();
     for _ in 0..ROUNDS {
         fsleep(Delta::from_millis(10));
-        if FREED.load().wrapping_sub(before) >= BATCH_PAGES as u64 || fault::is_killed() {
+        let enough = FREED.load().wrapping_sub(before) >= BATCH_PAGES as u64
+            // SAFETY: The core passes a node that is there.
+            && !unsafe { ours::swapvma_node_is_short(nid) };
+        if enough || fault::is_killed() {
             break;
         }
     }

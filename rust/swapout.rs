@@ -176,9 +176,8 @@ pub(crate) fn run(
     let mut outcome = match operation {
         Operation::Swapout => evict(
             region,
-            Some((&driver.batch, ticket)),
+            Some((&driver.batch, ticket, &mut stale)),
             &mut pages,
-            &mut stale,
         ),
         Operation::Launder => launder(region, &driver.batch, ticket, &mut pages, &mut stale),
     };
@@ -240,24 +239,28 @@ fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
 /// Drops those of the candidates that need no write. Returns how many. For the
 /// shrinker: no driver is called.
 pub(crate) fn drop_clean(region: &OpenRegion, candidates: &mut Candidates) -> u64 {
-    let mut pages: [Taken; BATCH_PAGES] = [const { None }; BATCH_PAGES];
-    for (page, &index) in pages.iter_mut().zip(candidates.sorted()) {
-        *page = grab(region, Operation::Swapout, index)
-            .filter(|page| !page.is_dirty())
-            .map(|locked| (index, locked));
+    // On the stack of somebody's allocation: a few at a time.
+    const FEW: usize = 16;
+    let mut dropped = 0;
+    for indexes in candidates.sorted().chunks(FEW) {
+        let mut pages: [Taken; FEW] = [const { None }; FEW];
+        for (page, &index) in pages.iter_mut().zip(indexes) {
+            *page = grab(region, Operation::Swapout, index)
+                .filter(|page| !page.is_dirty())
+                .map(|locked| (index, locked));
+        }
+        dropped += evict(region, None, &mut pages).done;
     }
-    let outcome = evict(region, None, &mut pages, &mut Stale::new());
     region.wait.wake_all();
-    outcome.done
+    dropped
 }
 
 /// Unmaps the pages, frees those that need no write and fills the batch, if
 /// there is one, with the others.
 fn evict(
     region: &OpenRegion,
-    batch: Option<(&Inner, Ticket)>,
-    pages: &mut [Taken; BATCH_PAGES],
-    stale: &mut Stale,
+    mut batch: Option<(&Inner, Ticket, &mut Stale)>,
+    pages: &mut [Taken],
 ) -> Outcome {
     let mut outcome = Outcome::default();
     let mapped = pages
@@ -286,15 +289,15 @@ fn evict(
                 Fate::Stay | Fate::Write => None,
             }
         });
-        match (evicted, fate, batch) {
-            (Ok(slot), Fate::Leave(then), _) => {
+        match (evicted, fate, &mut batch) {
+            (Ok(slot), Fate::Leave(then), batch) => {
                 outcome.done += 1;
-                if !then.is_stored_in(slot) {
+                if let (Some((_, _, stale)), false) = (batch, then.is_stored_in(slot)) {
                     stale.push(slot);
                 }
             }
-            (Err(page), Fate::Write, Some((batch, ticket))) => {
-                stale.push(enter(region, batch, ticket, index, page));
+            (Err(page), Fate::Write, Some((batch, ticket, stale))) => {
+                stale.push(enter(region, batch, *ticket, index, page));
             }
             // Pinned, or a munmap has yet to flush a TLB: another time.
             _ => {}

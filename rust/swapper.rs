@@ -41,6 +41,9 @@ const BACK_OFF_MS: u64 = 10;
 /// Batches after which it is another region's turn.
 const TURN: u32 = 16;
 
+/// Entries that cost as much to look at as a batch to write.
+const LOOKS: u64 = 4096;
+
 /// What the swapper is asked to do for a region.
 pub(crate) struct Work {
     /// Pages that memory pressure wants back.
@@ -90,6 +93,7 @@ pub(crate) fn request(
 ) -> Result<Outcome> {
     lockdep::wait_for_swapper();
     let driver = region.attached.driver();
+    let asked = Request { operation, pages };
     region.wait.wait(Signals::Kill, || {
         !core::mem::replace(&mut region.work.lock().busy, true)
     })?;
@@ -97,7 +101,7 @@ pub(crate) fn request(
         let mut work = region.work.lock();
         work.asked += 1;
         work.outcome = Outcome::default();
-        work.request = Some(Request { operation, pages });
+        work.request = Some(asked.clone());
         work.asked
     };
     driver.enqueue(region);
@@ -106,20 +110,27 @@ pub(crate) fn request(
         region.work.lock().answered >= token || driver.is_quarantined()
     });
     let mut work = region.work.lock();
-    let rest = work.request.take();
+    work.request = None;
     work.busy = false;
-    let outcome = work.outcome;
+    let (outcome, answered) = (work.outcome, work.answered >= token);
     drop(work);
     region.wait.wake_all();
     waited?;
-    match rest {
-        // Nobody will see to it, but what needs no driver can be done here.
-        Some(request) if driver.is_quarantined() => Ok(walk(region, &request).0),
-        _ => Ok(outcome),
+    if answered {
+        return Ok(outcome);
     }
+    // The swapper will not see to it, but what needs no driver can be done here.
+    let mut outcome = Outcome::default();
+    let mut rest = Some(asked);
+    while let Some(request) = rest {
+        let (step, pages) = walk(region, &request);
+        outcome.add(step);
+        rest = pages.map(|pages| Request { operation, pages });
+    }
+    Ok(outcome)
 }
 
-/// Memory pressure wants `pages` pages of the region. Does not sleep.
+/// Memory pressure wants `pages` pages of the region back. Does not sleep.
 pub(crate) fn press(region: &OpenRegion, pages: u64) {
     {
         let mut work = region.work.lock();
@@ -172,7 +183,7 @@ fn look_after(region: &OpenRegion) {
     }
     if region.kicked.cmpxchg(1, 0).is_ok() {
         let limit = |region: &Region| region.residency.excess(headroom(region));
-        if shrink(region, limit) {
+        if shrink(region, Haste::Limit, limit) {
             let stalled = region.residency.excess(1) != 0;
             region.stalled.store_release(u64::from(stalled));
         } else {
@@ -182,10 +193,20 @@ fn look_after(region: &OpenRegion) {
     }
     if pressure != 0 {
         let target = region.residency.resident().saturating_sub(pressure);
-        shrink(region, |region| {
-            region.residency.resident().saturating_sub(target)
-        });
+        let wanted = |region: &Region| region.residency.resident().saturating_sub(target);
+        if !shrink(region, Haste::Pressure, wanted) {
+            press(region, wanted(region));
+        }
     }
+}
+
+/// Why pages have to leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// The region is at its limit: what is touched again stays.
+    Limit,
+    /// The machine is short of memory: the oldest leave.
+    Pressure,
 }
 
 /// Goes on with a request of user space, and answers it at its end.
@@ -221,37 +242,44 @@ fn walk(region: &OpenRegion, request: &Request) -> (Outcome, Option<Range<u64>>)
     let mut outcome = Outcome::default();
     let mut candidates = Candidates::new();
     let mut index = pages.start;
-    let mut turns = 0;
+    let (mut turns, mut seen) = (0, 0u64);
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
         let entry = region.table.find(at);
         if entry.is_some_and(|entry| matches!(entry.peek(), State::Resident(_))) {
             candidates.push(at);
         }
         index = at + 1;
+        seen += 1;
+        kthread::cond_resched();
+        if seen % LOOKS == 0 {
+            turns += 1;
+        }
         if candidates.is_full() {
             outcome.add(swapout::run(region, operation, &mut candidates));
             candidates = Candidates::new();
             turns += 1;
-            if turns == TURN {
-                return (outcome, Some(index..pages.end));
-            }
+        }
+        if turns >= TURN {
+            break;
         }
     }
     outcome.add(swapout::run(region, operation, &mut candidates));
-    (outcome, None)
+    (outcome, (turns >= TURN).then_some(index..pages.end))
 }
 
 /// Pages out the coldest pages until `excess` is 0 or a scan of all pages freed
 /// none. Returns whether it came to an end before it was another region's turn.
-fn shrink(region: &OpenRegion, excess: impl Fn(&Region) -> u64) -> bool {
+fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) -> bool {
     for _ in 0..TURN {
         let wanted = excess(region);
         if wanted == 0 || kthread::should_stop() {
             return true;
         }
-        let (scanned, step) = clock(region, wanted);
+        let (scanned, step) = clock(region, haste, wanted);
         if step.done != 0 {
             region.scanned.store_release(0);
+            // There is progress: who comes now may wait for it.
+            region.stalled.store_release(0);
             continue;
         }
         // Twice around: once to age, once to evict.
@@ -277,7 +305,7 @@ fn shrink(region: &OpenRegion, excess: impl Fn(&Region) -> u64) -> bool {
 /// last came by are evicted, the others are unmapped and get a second chance,
 /// so that touching them again costs a minor fault. Returns the pages looked
 /// at.
-fn clock(region: &OpenRegion, excess: u64) -> (u64, Outcome) {
+fn clock(region: &OpenRegion, haste: Haste, excess: u64) -> (u64, Outcome) {
     let mut old = Candidates::new();
     let mut young = Candidates::new();
     let mut scanned = 0;
@@ -287,7 +315,7 @@ fn clock(region: &OpenRegion, excess: u64) -> (u64, Outcome) {
     for nid in 0..unsafe { bindings::swapvma_nr_nodes() } {
         region.lru.walk(nid, most - scanned, |record| {
             scanned += 1;
-            if record.is_aged() {
+            if haste == Haste::Pressure || record.is_aged() {
                 old.push(record.index());
             } else {
                 young.push(record.index());

@@ -140,7 +140,7 @@ static void check_core(struct __test_metadata *_metadata, FIXTURE_DATA(core) *se
 	close(core);
 }
 
-TEST_F_TIMEOUT(core, ram, 60)
+TEST_F_TIMEOUT(core, ram, SV_LONG_TIMEOUT)
 {
 	check_core(_metadata, self, "ram", sv_scale(16 * LIMIT));
 }

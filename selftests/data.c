@@ -121,7 +121,7 @@ static size_t count_bad(FIXTURE_DATA(data) *self)
 		ASSERT_TRUE(stats.over_limit || stats.resident_peak <= LIMIT);	\
 	} while (0)
 
-TEST_F(data, sequential)
+TEST_F_TIMEOUT(data, sequential, SV_LONG_TIMEOUT)
 {
 	size_t i;
 
@@ -134,7 +134,7 @@ TEST_F(data, sequential)
 	ASSERT_SWAPPED();
 }
 
-TEST_F(data, random)
+TEST_F_TIMEOUT(data, random, SV_LONG_TIMEOUT)
 {
 	uint64_t seed = 0x5eed;
 	size_t n;
@@ -152,7 +152,7 @@ TEST_F(data, random)
 }
 
 /* 7 and 131 are coprime with the number of pages: every page is met once. */
-TEST_F(data, strided)
+TEST_F_TIMEOUT(data, strided, SV_LONG_TIMEOUT)
 {
 	size_t n;
 
@@ -165,7 +165,7 @@ TEST_F(data, strided)
 }
 
 /* Everything out at once and back in, twice; the second time with new data. */
-TEST_F(data, all_out_all_in)
+TEST_F_TIMEOUT(data, all_out_all_in, SV_LONG_TIMEOUT)
 {
 	size_t i, round;
 
@@ -210,7 +210,7 @@ static void *work_thread(void *arg)
 	return NULL;
 }
 
-TEST_F(data, two_threads)
+TEST_F_TIMEOUT(data, two_threads, SV_LONG_TIMEOUT)
 {
 	struct worker workers[2] = { { self, 0, 0 }, { self, 1, 0 } };
 	pthread_t threads[2];
@@ -226,7 +226,7 @@ TEST_F(data, two_threads)
 	ASSERT_SWAPPED();
 }
 
-TEST_F(data, two_processes)
+TEST_F_TIMEOUT(data, two_processes, SV_LONG_TIMEOUT)
 {
 	uint8_t *gen = sv_shared(self->pages);
 	pid_t children[2];

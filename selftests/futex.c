@@ -180,7 +180,7 @@ static uint64_t count_under_mutex(struct shared *shared, int fd)
 	return count;
 }
 
-TEST_F(futex, mutex)
+TEST_F_TIMEOUT(futex, mutex, SV_LONG_TIMEOUT)
 {
 	uint64_t *of_child = sv_shared(sizeof(*of_child)), own;
 	pid_t child;
@@ -218,7 +218,7 @@ TEST_F(futex, robust_mutex_of_a_dead_owner)
 	ASSERT_EQ(0, pthread_mutex_unlock(&self->shared->mutex));
 }
 
-TEST_F(futex, semaphores)
+TEST_F_TIMEOUT(futex, semaphores, SV_LONG_TIMEOUT)
 {
 	struct shared *shared = self->shared;
 	unsigned int i;

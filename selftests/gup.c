@@ -107,7 +107,7 @@ FIXTURE_TEARDOWN_PARENT(gup)
 	EXPECT_TRUE(sv_end(&self->base));
 }
 
-TEST_F(gup, proc_mem)
+TEST_F_TIMEOUT(gup, proc_mem, SV_LONG_TIMEOUT)
 {
 	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	off_t at = (uintptr_t)self->map;
@@ -130,7 +130,7 @@ TEST_F(gup, proc_mem)
 }
 
 /* Through the mapping of another process. */
-TEST_F(gup, process_vm)
+TEST_F_TIMEOUT(gup, process_vm, SV_LONG_TIMEOUT)
 {
 	struct iovec local = { self->buf, SIZE }, remote = { self->map, SIZE };
 	pid_t child = sv_fork();
@@ -302,7 +302,7 @@ FIXTURE_TEARDOWN_PARENT(direct)
 }
 
 /* The device writes to pages that the swapper wants. */
-TEST_F_TIMEOUT(direct, read_into_region, 90)
+TEST_F_TIMEOUT(direct, read_into_region, SV_LONG_TIMEOUT)
 {
 	size_t round;
 
@@ -319,7 +319,7 @@ TEST_F_TIMEOUT(direct, read_into_region, 90)
 }
 
 /* The device reads from pages that the swapper wants. */
-TEST_F_TIMEOUT(direct, write_from_region, 90)
+TEST_F_TIMEOUT(direct, write_from_region, SV_LONG_TIMEOUT)
 {
 	size_t round;
 

@@ -135,6 +135,39 @@ TEST_F(stop, private_write_does_not_cancel)
 	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
 }
 
+static void *fsync_thread(void *arg)
+{
+	FIXTURE_DATA(stop) *self = arg;
+
+	return (void *)(intptr_t)fsync(self->fd);
+}
+
+/*
+ * A write to a page that fsync is writing: it does not wait, and the page is
+ * dirty afterwards. What fsync wrote is not what the page holds.
+ */
+TEST_F(stop, write_during_fsync)
+{
+	pthread_t thread;
+	void *ret;
+
+	sv_set("block", 1);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, fsync_thread, self));
+	ASSERT_TRUE(sv_wait_for(sv_get("blocked") == 1));
+	sv_fill(self->map + 5 * SV_PAGE, SV_TEXT, 5, 2);
+	ASSERT_EQ(1, sv_get("blocked"));
+	ASSERT_EQ(0, sv_check_range(self->map, 6, PAGES - 6, SV_TEXT, 1));
+	sv_set("block", 0);
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	ASSERT_EQ(NULL, ret);
+	ASSERT_EQ(PAGES, SV_STAT(self->fd, resident));
+	ASSERT_TRUE(sv_pageout_all(self->fd));
+	ASSERT_TRUE(sv_check(self->map + 5 * SV_PAGE, SV_TEXT, 5, 2));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, 5, SV_TEXT, 1));
+	ASSERT_EQ(0, sv_check_range(self->map, 6, PAGES - 6, SV_TEXT, 1));
+	ASSERT_TRUE(sv_wait_for(sv_get("stored") == self->base.value[5] + PAGES));
+}
+
 /* While one batch sleeps in the driver, faults on other pages go on. */
 TEST_F(stop, other_pages_go_on)
 {

@@ -119,7 +119,7 @@ static void fault_and_sample(struct __test_metadata *_metadata, FIXTURE_DATA(lim
 	*most = sampler.most;
 }
 
-TEST_F(limit, concurrent_faults)
+TEST_F_TIMEOUT(limit, concurrent_faults, SV_LONG_TIMEOUT)
 {
 	struct swapvma_stats stats;
 	uint64_t most;
@@ -174,7 +174,7 @@ TEST_F(limit, raised)
 }
 
 /* Changed all the time while two threads fault. */
-TEST_F(limit, changed_in_use)
+TEST_F_TIMEOUT(limit, changed_in_use, SV_LONG_TIMEOUT)
 {
 	pid_t child = sv_fork();
 	uint64_t seed = 1, most;
@@ -265,7 +265,7 @@ FIXTURE_TEARDOWN_PARENT(larger)
 	EXPECT_TRUE(sv_end(&self->base));
 }
 
-TEST_F_TIMEOUT(larger, than_memory, 240)
+TEST_F_TIMEOUT(larger, than_memory, SV_LONG_TIMEOUT)
 {
 	const size_t limit = 1024, dense = 2048, step = sv_long() ? 1 : 64;
 	uint64_t kb = 2 * sv_meminfo_kb("MemTotal");

@@ -145,7 +145,7 @@ static void *map_and_unmap(void *arg)
 	return NULL;
 }
 
-TEST_F(storm, pageout_against_munmap)
+TEST_F_TIMEOUT(storm, pageout_against_munmap, SV_LONG_TIMEOUT)
 {
 	struct thread threads[2];
 
@@ -171,7 +171,7 @@ static void *count_up(void *arg)
 	return NULL;
 }
 
-TEST_F(storm, same_page)
+TEST_F_TIMEOUT(storm, same_page, SV_LONG_TIMEOUT)
 {
 	uint64_t *words = (uint64_t *)self->map, sum = 0;
 	struct thread threads[2];
@@ -210,7 +210,7 @@ static void *write_words(void *arg)
 	return NULL;
 }
 
-TEST_F(storm, unstable_pages)
+TEST_F_TIMEOUT(storm, unstable_pages, SV_LONG_TIMEOUT)
 {
 	struct thread threads[2];
 
@@ -218,7 +218,7 @@ TEST_F(storm, unstable_pages)
 }
 
 /* Bug class C14: fork and exit, child first and parent first. */
-TEST_F(storm, fork)
+TEST_F_TIMEOUT(storm, fork, SV_LONG_TIMEOUT)
 {
 	uint64_t end = sv_now_ms() + run_ms(), forks;
 
@@ -262,7 +262,7 @@ static void *make_and_free(void *arg)
 	return NULL;
 }
 
-TEST_F(storm, regions_come_and_go)
+TEST_F_TIMEOUT(storm, regions_come_and_go, SV_LONG_TIMEOUT)
 {
 	struct thread threads[2];
 
@@ -272,7 +272,7 @@ TEST_F(storm, regions_come_and_go)
 }
 
 /* Bug class C6: the state of a codec on a processor that goes away. */
-TEST_F_TIMEOUT(storm, cpu_hotplug, 60)
+TEST_F_TIMEOUT(storm, cpu_hotplug, SV_LONG_TIMEOUT)
 {
 	uint64_t end = sv_now_ms() + run_ms(), cycles = 0;
 	size_t gen;
@@ -340,7 +340,7 @@ static bool scan_until_empty(int fd)
 	return SV_STAT(fd, resident) == 0;
 }
 
-TEST_F(storm, shrinker)
+TEST_F_TIMEOUT(storm, shrinker, SV_LONG_TIMEOUT)
 {
 	uint64_t swapouts, end = sv_now_ms() + run_ms();
 

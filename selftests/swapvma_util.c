@@ -78,7 +78,7 @@ unsigned int sv_slow(void)
 /* Long enough for anything that ends, and less than the harness waits (30 s). */
 unsigned int sv_patience_ms(void)
 {
-	return sv_slow() > 1 ? 20000 : 8000;
+	return (sv_slow() > 1 ? 20000 : 8000) * (sv_long() ? 10 : 1);
 }
 
 uint64_t sv_now_ms(void)
@@ -315,15 +315,19 @@ static char task_state(pid_t pid)
 
 bool sv_wait_asleep(pid_t pid)
 {
-	int asleep = 0;
 	uint64_t end = sv_now_ms() + sv_patience_ms();
+	char state = '?';
+	int asleep = 0;
 
 	while (asleep < 20 && sv_now_ms() < end) {
-		char state = task_state(pid);
-
+		state = task_state(pid);
+		if (state == 'Z' || state == 'X')
+			break;
 		asleep = state == 'D' || state == 'S' ? asleep + 1 : 0;
 		usleep(2000);
 	}
+	if (asleep < 20)
+		fprintf(stderr, "# process %d is in state %c\n", pid, state);
 	return asleep >= 20;
 }
 

@@ -55,6 +55,9 @@ bool sv_long(void);
  */
 unsigned int sv_slow(void);
 
+/* Seconds for a test that SWAPVMA_LONG=1 makes longer; a test has 30 otherwise. */
+#define SV_LONG_TIMEOUT	900
+
 /* @n, or 16 times that with SWAPVMA_LONG=1. */
 static inline size_t sv_scale(size_t n)
 {

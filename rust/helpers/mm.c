@@ -8,6 +8,7 @@
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
+#include <linux/vmstat.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
@@ -230,6 +231,11 @@ struct workqueue_struct *swapvma_alloc_workqueue(void)
 	return alloc_workqueue("swapvma", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 }
 
+void swapvma_cond_resched(void)
+{
+	cond_resched();
+}
+
 bool swapvma_killed(void)
 {
 	return fatal_signal_pending(current);
@@ -240,6 +246,24 @@ bool swapvma_reclaim_may_wait(gfp_t gfp)
 {
 	return (gfp & __GFP_DIRECT_RECLAIM) && (gfp & __GFP_IO) &&
 	       !(current->flags & PF_KTHREAD);
+}
+
+/*
+ * Whether an allocation on the node may still fail. should_reclaim_retry() of
+ * mm/page_alloc.c gives up in that case whatever was reclaimed, because it sees
+ * nothing reclaimable: our pages are on no LRU list of the core.
+ */
+bool swapvma_node_is_short(int nid)
+{
+	struct zone *zone = NODE_DATA(nid)->node_zones;
+	struct zone *end = zone + MAX_NR_ZONES;
+
+	for (; zone < end; zone++) {
+		if (managed_zone(zone) &&
+		    zone_page_state(zone, NR_FREE_PAGES) < low_wmark_pages(zone))
+			return true;
+	}
+	return false;
 }
 
 void swapvma_account_reclaimed(unsigned long pages)
