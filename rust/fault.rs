@@ -35,6 +35,8 @@ use crate::{
         OpenRegion,
         Region, //
     },
+    shrinker,
+    swapper,
     wait::Signals, //
 };
 use core::ptr::NonNull;
@@ -163,6 +165,8 @@ enum Step {
     End(Outcome),
     /// Wait for the resident limit.
     Limit,
+    /// Wait for memory.
+    Memory,
     /// Wait for a folio lock.
     Lock(Folio),
     /// Read the page.
@@ -189,6 +193,7 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
             Step::Again => {}
             Step::End(outcome) => return outcome,
             Step::Limit => return vmf.retry(wait_for_limit),
+            Step::Memory => return vmf.retry(wait_for_memory),
             Step::Lock(folio) => {
                 return vmf.retry(|_| drop(folio.lock_killable()));
             }
@@ -264,10 +269,10 @@ fn look(vmf: &Vmf, entry: &Entry, index: u64) -> Step {
             if let Err(step) = reserve(vmf) {
                 return step;
             }
-            let step = prepare(false).and_then(|target| {
+            let step = prepare(region, false).and_then(|target| {
                 Ok(Read::start(entry, index, slot)?.map(|read| Step::Read(read, target)))
             });
-            finish(region, step)
+            finish(vmf, step)
         }
         Found::Reading(read) if read.has_failed() => {
             read.reset(entry);
@@ -285,11 +290,12 @@ fn create(vmf: &Vmf, entry: &Entry, index: u64, was: State) -> Step {
     }
     let region = vmf.region();
     let step = make(region, entry, index, was).map(|page| page.map(Step::Map));
-    finish(region, step)
+    finish(vmf, step)
 }
 
 /// Gives the reservation back unless the step uses it.
-fn finish(region: &Region, step: Result<Option<Step>>) -> Step {
+fn finish(vmf: &Vmf, step: Result<Option<Step>>) -> Step {
+    let region = vmf.region();
     match step {
         Ok(Some(step)) => step,
         Ok(None) => {
@@ -298,17 +304,26 @@ fn finish(region: &Region, step: Result<Option<Step>>) -> Step {
         }
         Err(_) => {
             region.unreserve();
-            Step::End(OOM)
+            if vmf.may_retry() && region.starved.load() == 0 {
+                Step::Memory
+            } else {
+                Step::End(OOM)
+            }
         }
     }
 }
 
 /// Allocates what a page that comes into memory needs.
-fn prepare(zero: bool) -> Result<Target> {
-    Ok(Target {
-        page: NewPage::new(zero)?,
+fn prepare(region: &Region, zero: bool) -> Result<Target> {
+    let starved = region.starved.load() != 0;
+    let target = Target {
+        page: NewPage::new(zero, starved)?,
         record: record::alloc()?,
-    })
+    };
+    if starved {
+        region.starved.store_release(0);
+    }
+    Ok(target)
 }
 
 /// Puts a page of zeroes or of a fill word into the table, if the entry still
@@ -318,7 +333,7 @@ fn make(region: &Region, entry: &Entry, index: u64, was: State) -> Result<Option
         State::Swapped(Stored::Fill(fill)) => Some(fill.word()),
         _ => None,
     };
-    let mut target = prepare(!matches!(fill, Some(word) if word != 0))?;
+    let mut target = prepare(region, !matches!(fill, Some(word) if word != 0))?;
     if let Some(word) = fill.filter(|&word| word != 0) {
         target.page.fill(word);
     }
@@ -375,6 +390,23 @@ pub(crate) fn wait_for_limit(region: &OpenRegion) {
     let _ = region.wait.wait(Signals::Kill, || {
         region.residency.excess(1) == 0 || region.is_stalled()
     });
+}
+
+/// Waits until a swapper freed something, after an allocation found no memory.
+/// If none does, the next allocation may have a task killed. No lock held.
+fn wait_for_memory(region: &OpenRegion) {
+    const PATIENCE_MS: u64 = 1000;
+    let before = shrinker::freed();
+    swapper::press(region, shrinker::PRESS);
+    lockdep::wait_for_swapper();
+    let progress = region
+        .wait
+        .wait_timeout(Signals::Kill, Some(PATIENCE_MS), || {
+            shrinker::freed() != before
+        });
+    region
+        .starved
+        .store_release(u64::from(progress == Ok(false)));
 }
 
 /// Maps a page that is locked and in the table.
@@ -535,7 +567,7 @@ fn read_in(region: &OpenRegion, entry: &Entry, index: u64, stored: Stored) -> Re
             return Ok(made.is_some());
         }
     };
-    let started = prepare(false)
+    let started = prepare(region, false)
         .and_then(|target| Ok(Read::start(entry, index, slot)?.map(|read| (read, target))))
         .inspect_err(|_| region.unreserve())?;
     match started {

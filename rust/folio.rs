@@ -229,14 +229,15 @@ impl Drop for Folio {
 pub(crate) struct NewPage(Folio);
 
 impl NewPage {
-    /// Allocates a page, of zeroes or of any content. May sleep and reclaim.
+    /// Allocates a page, of zeroes or of any content. May sleep and reclaim; a
+    /// `firm` allocation may have a task killed for memory.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(zero: bool) -> Result<Self> {
+    pub(crate) fn new(zero: bool, firm: bool) -> Result<Self> {
         // SAFETY: No precondition.
-        let folio = unsafe { ours::swapvma_folio_alloc(zero) };
+        let folio = unsafe { ours::swapvma_folio_alloc(zero, firm) };
         let folio = NonNull::new(folio).ok_or(code::ENOMEM)?;
         // SAFETY: The allocation gave its one reference.
         Ok(Self(unsafe { Folio::from_raw(folio) }))

@@ -99,6 +99,8 @@ pub(crate) struct Region {
     pub(crate) scanned: Word,
     /// A scan of all pages freed none: faults go over the limit.
     pub(crate) stalled: Word,
+    /// Waiting for memory was in vain: allocations may have a task killed.
+    pub(crate) starved: Word,
     #[pin]
     inflight: SpinLock<InFlight>,
     /// Batches in flight: what `close` looks at first.
@@ -242,6 +244,7 @@ impl Region {
                 kicked: Word::new(0),
                 scanned: Word::new(0),
                 stalled: Word::new(0),
+                starved: Word::new(0),
                 in_swapout: Word::new(0),
                 work <- kernel::new_spinlock!(Work::new(), "swapvma_work"),
                 wait <- WaitQueue::new(c"swapvma_region_wait", kernel::static_lock_class!()),

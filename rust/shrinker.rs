@@ -94,7 +94,7 @@ unsafe extern "C" fn count(
 
 /// Pages that a scan asks the swapper for: enough for it to be busy while
 /// reclaimers wait.
-const PRESS: u64 = 16 * BATCH_PAGES as u64;
+pub(crate) const PRESS: u64 = 16 * BATCH_PAGES as u64;
 
 /// # Safety
 ///
@@ -140,6 +140,11 @@ unsafe extern "C" fn scan(
 
 /// Pages that the swappers freed since the module was loaded.
 static FREED: Word = Word::new(0);
+
+/// Returns the pages that the swappers freed since the module was loaded.
+pub(crate) fn freed() -> u64 {
+    FREED.load()
+}
 
 /// A swapper freed `pages` pages. Any context.
 pub(crate) fn note_freed(pages: u64) {

@@ -16,9 +16,16 @@
 
 static_assert(SWAPVMA_SHRINKER_FLAGS == SHRINKER_NUMA_AWARE);
 
-struct folio *swapvma_folio_alloc(bool zero)
+/* Unless it is @firm, an allocation fails rather than have a task killed. */
+struct folio *swapvma_folio_alloc(bool zero, bool firm)
 {
-	return folio_alloc(GFP_HIGHUSER | (zero ? __GFP_ZERO : 0), 0);
+	gfp_t gfp = GFP_HIGHUSER;
+
+	if (zero)
+		gfp |= __GFP_ZERO;
+	if (!firm)
+		gfp |= __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	return folio_alloc(gfp, 0);
 }
 
 /* The page is new: nobody else can see it, so it is locked without a wait. */

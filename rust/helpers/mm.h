@@ -9,7 +9,7 @@ struct workqueue_struct;
 /* Flags that are built with BIT(), which bindgen does not see through. */
 #define SWAPVMA_SHRINKER_FLAGS	4U
 
-struct folio *swapvma_folio_alloc(bool zero);
+struct folio *swapvma_folio_alloc(bool zero, bool firm);
 void swapvma_folio_attach(struct folio *folio, struct address_space *mapping,
 			  pgoff_t index);
 void swapvma_folio_detach(struct folio *folio);
