@@ -338,6 +338,7 @@ static FILE_OPERATIONS: Operations<bindings::file_operations> =
         open: Some(open),
         release: Some(release),
         mmap: Some(mmap),
+        fadvise: Some(fadvise),
         unlocked_ioctl: Some(ioctl),
         compat_ioctl: Some(ioctl),
         llseek: Some(bindings::noop_llseek),
@@ -416,6 +417,26 @@ unsafe extern "C" fn ioctl(file: *mut bindings::file, command: c_uint, arg: c_ul
     match result {
         Ok(value) => value,
         Err(error) => error.to_errno() as c_long,
+    }
+}
+
+/// # Safety
+///
+/// Called by the VFS for a file of the device.
+unsafe extern "C" fn fadvise(
+    file: *mut bindings::file,
+    offset: bindings::loff_t,
+    length: bindings::loff_t,
+    advice: c_int,
+) -> c_int {
+    // SAFETY: By the safety requirement.
+    let device = unsafe { device_of(file) };
+    let result = device
+        .file(false)
+        .and_then(|file| advise(&file.open_region(), offset, length, advice));
+    match result {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
     }
 }
 
