@@ -107,20 +107,25 @@ fn apply(region: &Region, batch: &Inner, stale: &mut Stale) -> Outcome {
             Answer::Failed => region.counters.write_failures.count(1),
             Answer::Kept | Answer::Retry | Answer::NoSpace => region.counters.kept.count(1),
         }
-        match (answer, folio.try_lock()) {
+        let page = match batch.operation() {
+            Operation::Swapout => folio.try_lock(),
+            // Nobody holds it for long, and fsync wants an answer.
+            Operation::Launder => Ok(folio.lock()),
+        };
+        match (answer, page) {
             (Answer::Stored(slot), Ok(page)) => {
                 let (done, unused) = match batch.operation() {
                     Operation::Swapout => stored(region, batch.seq(), index, page, slot),
-                    Operation::Launder => laundered(region, batch.seq(), index, page, slot),
+                    Operation::Launder => {
+                        (true, laundered(region, batch.seq(), index, &page, slot))
+                    }
                 };
                 outcome.done += u64::from(done);
-                outcome.refused += u64::from(!done && batch.operation() == Operation::Launder);
                 stale.push(unused);
             }
             // A fault has the page: it is wanted again.
             (Answer::Stored(slot), Err(_)) => {
                 release(region, batch.seq(), index);
-                outcome.refused += u64::from(batch.operation() == Operation::Launder);
                 stale.push(Some(slot));
             }
             (_, page) => {
@@ -200,21 +205,27 @@ fn stored(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> (b
     (evicted.is_ok(), None)
 }
 
-/// The driver stored a page of a laundering. Returns whether it is clean, and
-/// the slot if nobody needs it.
-fn laundered(
-    region: &Region,
-    seq: u64,
-    index: u64,
-    page: Locked,
-    slot: Slot,
-) -> (bool, Option<Slot>) {
-    if !take_back(region, seq, index, &page, slot) {
-        // A page that was punched needs no write any more.
-        return (!region.owns(&page), Some(slot));
+/// The driver stored a page of a laundering. Returns the slot if nobody needs it.
+///
+/// A store meanwhile took the page out of the batch. What was there when the
+/// laundering began is in the slot all the same, which stays with the record as
+/// that of any dirty page, until the next write.
+fn laundered(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -> Option<Slot> {
+    if !take_back(region, seq, index, page, slot) {
+        if !region.owns(page) {
+            return Some(slot);
+        }
+        let Some(entry) = region.table.find(index) else {
+            return Some(slot);
+        };
+        let entry = entry.lock();
+        match Record::of(&entry) {
+            Some(record) if record.slot().is_none() => record.set_slot(Some(slot)),
+            _ => return Some(slot),
+        }
     }
     region.counters.launders.count(1);
-    (!page.is_dirty(), None)
+    None
 }
 
 /// Releases a batch that the driver gave back after its deadline. In the
