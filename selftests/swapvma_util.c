@@ -302,32 +302,37 @@ int sv_reap(pid_t pid)
 	return status;
 }
 
-static char task_state(pid_t pid)
+/*
+ * Not through /proc/pid/stat, which holds a reference to the mm for a moment:
+ * if that were the last, the reader would take the mappings down, and wait.
+ */
+static bool is_asleep(pid_t pid)
 {
-	char path[64], text[512], *paren;
+	char path[64], text[128];
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (!sv_read_file(path, text, sizeof(text)))
-		return '?';
-	paren = strrchr(text, ')');
-	return paren && paren[1] ? paren[2] : '?';
+	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
+	return sv_read_file(path, text, sizeof(text)) && text[0] && strcmp(text, "0");
+}
+
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid == pid;
 }
 
 bool sv_wait_asleep(pid_t pid)
 {
 	uint64_t end = sv_now_ms() + sv_patience_ms();
-	char state = '?';
 	int asleep = 0;
 
-	while (asleep < 20 && sv_now_ms() < end) {
-		state = task_state(pid);
-		if (state == 'Z' || state == 'X')
-			break;
-		asleep = state == 'D' || state == 'S' ? asleep + 1 : 0;
+	while (asleep < 20 && sv_now_ms() < end && !has_ended(pid)) {
+		asleep = is_asleep(pid) ? asleep + 1 : 0;
 		usleep(2000);
 	}
 	if (asleep < 20)
-		fprintf(stderr, "# process %d is in state %c\n", pid, state);
+		fprintf(stderr, "# process %d %s\n", pid,
+			has_ended(pid) ? "has ended" : "does not sleep");
 	return asleep >= 20;
 }
 
