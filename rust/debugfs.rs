@@ -59,7 +59,7 @@ fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (records, record_pages) = record::usage();
     let (mut resident, mut levels, mut batches) = (0, 0, 0);
     for_each_region(|region| {
-        resident += region.residency.resident();
+        resident += region.residency.resident() + region.residency.unevictable();
         levels += region.table.levels();
         batches += region.in_swapout();
         Ok(())

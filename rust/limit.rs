@@ -3,7 +3,9 @@
 //! Resident limit: how many pages of a region may be in memory.
 //!
 //! Residency is reserved before a page is allocated, so that concurrent faults
-//! never overshoot. A reservation is given back when the page leaves memory.
+//! never overshoot. A reservation is given back when the page leaves memory, or
+//! when the swapper finds that an mlock or a pin keeps it there: such a page is
+//! counted, but not against the limit.
 //!
 //! This file is pure logic: the same source runs on the host.
 
@@ -19,6 +21,7 @@ pub(crate) const NONE: u64 = u64::MAX;
 pub(crate) struct Residency {
     limit: Word,
     resident: Word,
+    unevictable: Word,
     peak: Word,
 }
 
@@ -28,6 +31,7 @@ impl Residency {
         Self {
             limit: Word::new(limit),
             resident: Word::new(0),
+            unevictable: Word::new(0),
             peak: Word::new(0),
         }
     }
@@ -42,12 +46,17 @@ impl Residency {
         self.limit.store_release(pages);
     }
 
-    /// Returns the pages in memory or reserved.
+    /// Returns the pages in memory or reserved that count against the limit.
     pub(crate) fn resident(&self) -> u64 {
         self.resident.load()
     }
 
-    /// Returns the highest number of resident pages.
+    /// Returns the pages in memory that do not.
+    pub(crate) fn unevictable(&self) -> u64 {
+        self.unevictable.load()
+    }
+
+    /// Returns the highest number of pages that counted against the limit.
     pub(crate) fn peak(&self) -> u64 {
         self.peak.load()
     }
@@ -75,10 +84,27 @@ impl Residency {
         self.note(self.resident.add(1) + 1);
     }
 
-    /// Gives one page back.
+    /// Gives one page back that counts against the limit.
     #[inline]
     pub(crate) fn release(&self) {
         self.resident.sub(1);
+    }
+
+    /// Gives one page back that does not.
+    pub(crate) fn release_unevictable(&self) {
+        self.unevictable.sub(1);
+    }
+
+    /// Something keeps a page in memory: it does not count against the limit.
+    pub(crate) fn exempt(&self) {
+        self.unevictable.add(1);
+        self.resident.sub(1);
+    }
+
+    /// Nothing keeps the page any more: it counts, even over the limit.
+    pub(crate) fn charge(&self) {
+        self.note(self.resident.add(1) + 1);
+        self.unevictable.sub(1);
     }
 
     /// Pages that have to leave so that `headroom` pages fit under the limit.

@@ -45,7 +45,8 @@ const NO_SLOT: u64 = u64::MAX;
 const INDEX_BITS: u32 = 37;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 const AGED: u64 = 1 << INDEX_BITS;
-const SEQ_SHIFT: u32 = INDEX_BITS + 1;
+const UNEVICTABLE: u64 = 1 << (INDEX_BITS + 1);
+const SEQ_SHIFT: u32 = INDEX_BITS + 2;
 const SEQ_MASK: u64 = u64::MAX >> SEQ_SHIFT;
 
 /// The record of one resident page: 48 bytes.
@@ -54,8 +55,8 @@ pub(crate) struct Record {
     lru: Opaque<bindings::list_head>,
     folio: NonNull<bindings::folio>,
     slot: Word,
-    /// Index of the page, whether it was aged, sequence of the batch that
-    /// writes it.
+    /// Index of the page, whether it was aged, whether something keeps it in
+    /// memory, sequence of the batch that writes it.
     meta: Word,
 }
 
@@ -122,8 +123,29 @@ impl Record {
     /// Marks the page as unmapped by the clock, or as touched. Under the entry
     /// bit.
     pub(crate) fn set_aged(&self, aged: bool) {
+        self.set_flag(AGED, aged);
+    }
+
+    /// Whether an mlock or a pin was found to keep the page in memory: it does
+    /// not count against the limit.
+    pub(crate) fn is_exempt(&self) -> bool {
+        self.meta.load() & UNEVICTABLE != 0
+    }
+
+    /// Notes whether an mlock or a pin keeps the page in memory. Under the entry
+    /// bit. Returns that, and whether it is news.
+    pub(crate) fn look_unevictable(&self) -> (bool, bool) {
+        let (folio, was) = (self.folio(), self.is_exempt());
+        let unevictable = folio.is_unevictable();
+        // The table's reference remains.
+        drop(folio);
+        self.set_flag(UNEVICTABLE, unevictable);
+        (unevictable, unevictable != was)
+    }
+
+    fn set_flag(&self, flag: u64, on: bool) {
         let meta = self.meta.load();
-        let new = if aged { meta | AGED } else { meta & !AGED };
+        let new = if on { meta | flag } else { meta & !flag };
         if new != meta {
             self.meta.store_release(new);
         }
@@ -136,7 +158,7 @@ impl Record {
 
     /// Notes which batch writes the page. Under the entry bit.
     pub(crate) fn set_written_by(&self, seq: u64) {
-        let meta = self.meta.load() & (INDEX_MASK | AGED);
+        let meta = self.meta.load() & (INDEX_MASK | AGED | UNEVICTABLE);
         self.meta
             .store_release(meta | (seq & SEQ_MASK) << SEQ_SHIFT);
     }

@@ -384,21 +384,32 @@ impl Region {
     /// wakes who waits for the limit.
     pub(crate) fn remove(&self, entry: &Entry, page: &Locked, then: State) -> Option<Slot> {
         let nid = page.nid();
-        let (record, table, slot) = {
-            let mut entry = entry.lock();
-            let slot = Record::of(&entry)?.slot();
-            if let Some(record) = Record::of(&entry) {
-                self.lru.del(record, nid);
-            }
-            let (record, table) = record::take(&mut entry, then)?;
-            (record, table, slot)
-        };
+        let mut entry = entry.lock();
+        let slot = Record::of(&entry)?.slot();
+        let taken = self.take(&mut entry, nid, then);
+        drop(entry);
         page.detach();
-        drop(record);
         // Not with the entry bit: this may be the last reference.
-        drop(table);
-        self.residency.release();
+        drop(taken);
         slot
+    }
+
+    /// Takes record and reference of a resident page away from its entry, and
+    /// its residency from the region.
+    fn take(
+        &self,
+        entry: &mut LockedEntry<'_>,
+        nid: i32,
+        then: State,
+    ) -> Option<(record::Unused, Folio)> {
+        let record = Record::of(entry)?;
+        self.lru.del(record, nid);
+        if record.is_exempt() {
+            self.residency.release_unevictable();
+        } else {
+            self.residency.release();
+        }
+        record::take(entry, then)
     }
 
     /// Takes a page that nobody else uses out of memory, if `decide` says what
@@ -424,15 +435,11 @@ impl Region {
         let Some(then) = then else {
             return Err(page);
         };
-        if let Some(record) = Record::of(&entry) {
-            self.lru.del(record, nid);
-        }
-        let taken = record::take(&mut entry, then);
+        let taken = self.take(&mut entry, nid, then);
         drop(entry);
         page.detach();
         // Record and reference are given back without the entry bit.
         drop(taken);
-        self.residency.release();
         Ok(slot)
     }
 
@@ -459,6 +466,23 @@ impl Region {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Whether an mlock or a pin keeps the page of a locked entry in memory;
+    /// if so, it does not count against the limit from here on.
+    pub(crate) fn is_unevictable(&self, entry: &LockedEntry<'_>) -> bool {
+        match Record::of(entry).map(Record::look_unevictable) {
+            Some((true, true)) => {
+                self.residency.exempt();
+                true
+            }
+            Some((false, true)) => {
+                self.residency.charge();
+                false
+            }
+            Some((unevictable, false)) => unevictable,
+            None => false,
         }
     }
 

@@ -37,7 +37,7 @@ macro_rules! statistics {
 }
 
 statistics!(
-    gauges: size, limit, resident, resident_peak, stored_bytes, table_bytes, in_swapout;
+    gauges: size, limit, resident, unevictable, resident_peak, stored_bytes, table_bytes, in_swapout;
     counters: swapped,
     writing,
     batches,
@@ -64,7 +64,8 @@ pub(crate) fn read(region: &Region) -> swapvma_stats {
     region.counters.fill(&mut stats);
     stats.size = region.size();
     stats.limit = region.residency.limit().saturating_mul(PAGE_BYTES);
-    stats.resident = region.residency.resident();
+    stats.unevictable = region.residency.unevictable();
+    stats.resident = region.residency.resident() + stats.unevictable;
     stats.resident_peak = region.residency.peak();
     stats.stored_bytes = region.stored_bytes();
     stats.table_bytes = region.table.levels() * PAGE_BYTES;

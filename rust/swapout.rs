@@ -229,7 +229,10 @@ fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
         return None;
     };
     let page = match operation {
-        Operation::Swapout if folio.is_unevictable() => return None,
+        Operation::Swapout if folio.is_unevictable() => {
+            region.is_unevictable(&entry.lock());
+            return None;
+        }
         Operation::Swapout => folio.try_lock().ok()?,
         Operation::Launder => folio.lock(),
     };

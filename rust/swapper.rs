@@ -283,7 +283,8 @@ fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) ->
             continue;
         }
         // Twice around: once to age, once to evict.
-        let around = 2 * region.residency.resident() + BATCH_PAGES as u64;
+        let pages = region.residency.resident() + region.residency.unevictable();
+        let around = 2 * pages + BATCH_PAGES as u64;
         if region.scanned.add(scanned.max(1)) + scanned.max(1) >= around {
             region.scanned.store_release(0);
             return true;
@@ -332,20 +333,15 @@ fn age(region: &Region, indexes: &[u64]) {
         let Some(entry) = region.table.find(index) else {
             return false;
         };
-        let (folio, resident) = {
-            let entry = entry.lock();
-            let Some(record) = Record::of(&entry) else {
-                return false;
-            };
-            let folio = record.folio();
-            let evictable = !folio.is_unevictable();
-            if evictable {
-                record.set_aged(true);
-            }
-            (folio, evictable)
+        let entry = entry.lock();
+        if region.is_unevictable(&entry) {
+            return false;
+        }
+        let Some(record) = Record::of(&entry) else {
+            return false;
         };
-        drop(folio);
-        resident
+        record.set_aged(true);
+        true
     });
     swapout::for_each_run(aged, |first, count| {
         region.mapping().unmap(first, count, false);

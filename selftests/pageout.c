@@ -219,7 +219,7 @@ TEST_F(ask, fadvise)
 TEST_F(ask, fdinfo)
 {
 	static const char * const names[] = {
-		"size", "limit", "resident", "resident_peak", "swapped", "writing",
+		"size", "limit", "resident", "unevictable", "resident_peak", "swapped", "writing",
 		"stored_bytes", "table_bytes", "in_swapout", "batches", "swapouts",
 		"swapins", "clean_drops", "same_filled", "refaults", "launders",
 		"cancelled", "kept", "write_failures", "read_failures", "limit_waits",

@@ -89,7 +89,9 @@ struct swapvma_range {
  * @size: bytes
  * @limit: bytes, or SWAPVMA_LIMIT_NONE
  * @resident: pages in memory, pages being written included
- * @resident_peak: most pages in memory at one time
+ * @unevictable: pages in memory that an mlock or a pin was found to keep
+ *	there: they do not count against the limit
+ * @resident_peak: most pages that counted against the limit at one time
  * @swapped: pages not in memory, of which there is a stored copy
  * @writing: pages in a batch in flight
  * @stored_bytes: bytes that the driver holds for the region
@@ -119,6 +121,7 @@ struct swapvma_stats {
 	__u64 size;
 	__u64 limit;
 	__u64 resident;
+	__u64 unevictable;
 	__u64 resident_peak;
 	__u64 swapped;
 	__u64 writing;
@@ -141,7 +144,7 @@ struct swapvma_stats {
 	__u64 munmap_waits;
 	__u64 munmap_wait_ns;
 	__u64 abandoned;
-	__u64 reserved[8];
+	__u64 reserved[7];
 };
 
 #define SWAPVMA_IOC_MAGIC	0xBB
