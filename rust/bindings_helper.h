@@ -14,3 +14,10 @@
 #include "helpers/fs.h"
 #include "helpers/lockdep.h"
 #include "helpers/mm.h"
+
+/* bindgen cannot evaluate macros that contain sizeof. */
+const u32 SWAPVMA_CMD_CREATE = SWAPVMA_IOC_CREATE;
+const u32 SWAPVMA_CMD_SET_LIMIT = SWAPVMA_IOC_SET_LIMIT;
+const u32 SWAPVMA_CMD_PAGEOUT = SWAPVMA_IOC_PAGEOUT;
+const u32 SWAPVMA_CMD_PREFETCH = SWAPVMA_IOC_PREFETCH;
+const u32 SWAPVMA_CMD_STATS = SWAPVMA_IOC_STATS;

@@ -42,6 +42,7 @@ use kernel::{
     bindings,
     error::to_result,
     fs::file::FileDescriptorReservation,
+    ioctl,
     prelude::*,
     str::CStr,
     sync::Mutex,
@@ -52,33 +53,34 @@ use kernel::{
     },
 };
 
-const CREATE: u32 = 0x40;
-const SET_LIMIT: u32 = 0x41;
-const PAGEOUT: u32 = 0x42;
-const PREFETCH: u32 = 0x43;
-const STATS: u32 = 0x44;
+const CREATE: u32 = ours::SWAPVMA_CMD_CREATE;
+const SET_LIMIT: u32 = ours::SWAPVMA_CMD_SET_LIMIT;
+const PAGEOUT: u32 = ours::SWAPVMA_CMD_PAGEOUT;
+const PREFETCH: u32 = ours::SWAPVMA_CMD_PREFETCH;
+const STATS: u32 = ours::SWAPVMA_CMD_STATS;
 
-/// An ioctl number, taken apart.
+/// An ioctl that is known, whatever the size of the caller's structure.
 struct Command {
-    nr: u32,
+    number: u32,
     size: usize,
 }
 
 impl Command {
     fn new(command: u32) -> Result<Self> {
-        let direction = command >> 30;
-        let nr = command & 0xff;
-        let expected = match nr {
-            CREATE | SET_LIMIT => 1,
-            PAGEOUT | PREFETCH | STATS => 3,
-            _ => return Err(code::ENOTTY),
+        let parts = |command| {
+            (
+                ioctl::_IOC_DIR(command),
+                ioctl::_IOC_TYPE(command),
+                ioctl::_IOC_NR(command),
+            )
         };
-        if command >> 8 & 0xff != ours::SWAPVMA_IOC_MAGIC || direction != expected {
-            return Err(code::ENOTTY);
-        }
+        let number = [CREATE, SET_LIMIT, PAGEOUT, PREFETCH, STATS]
+            .into_iter()
+            .find(|&known| parts(known) == parts(command))
+            .ok_or(code::ENOTTY)?;
         Ok(Self {
-            nr,
-            size: (command >> 16 & 0x3fff) as usize,
+            number,
+            size: ioctl::_IOC_SIZE(command),
         })
     }
 }
@@ -99,8 +101,13 @@ unsafe impl Plain for ours::swapvma_range {}
 // SAFETY: Integers, without padding.
 unsafe impl Plain for ours::swapvma_stats {}
 
-fn bytes_of<T: Plain>(value: &mut T) -> &mut [u8] {
-    // SAFETY: `Plain` types may be read and written as bytes.
+fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: `Plain` types may be read as bytes.
+    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+fn bytes_of_mut<T: Plain>(value: &mut T) -> &mut [u8] {
+    // SAFETY: `Plain` types may be written as bytes.
     unsafe { core::slice::from_raw_parts_mut(core::ptr::from_mut(value).cast(), size_of::<T>()) }
 }
 
@@ -112,7 +119,7 @@ fn read<T: Plain>(command: &Command, arg: usize) -> Result<T> {
     }
     let mut value = T::default();
     let mut reader = UserSlice::new(UserPtr::from_addr(arg), command.size).reader();
-    reader.read_slice(bytes_of(&mut value))?;
+    reader.read_slice(bytes_of_mut(&mut value))?;
     while !reader.is_empty() {
         let mut byte = [0];
         reader.read_slice(&mut byte)?;
@@ -124,10 +131,10 @@ fn read<T: Plain>(command: &Command, arg: usize) -> Result<T> {
 }
 
 /// Writes the structure back.
-fn write<T: Plain>(arg: usize, mut value: T) -> Result {
+fn write<T: Plain>(arg: usize, value: &T) -> Result {
     UserSlice::new(UserPtr::from_addr(arg), size_of::<T>())
         .writer()
-        .write_slice(bytes_of(&mut value))
+        .write_slice(bytes_of(value))
 }
 
 /// Checks what has to be zero.
@@ -174,32 +181,41 @@ fn create(arg: &ours::swapvma_create) -> Result<u32> {
 /// `ENOTTY` for what is not a region's; see the UAPI header.
 pub(crate) fn region_ioctl(region: &OpenRegion, command: u32, arg: usize) -> Result {
     let command = Command::new(command)?;
-    match command.nr {
+    match command.number {
         SET_LIMIT => set_limit(region, &read(&command, arg)?),
         PAGEOUT => {
-            let mut range: ours::swapvma_range = read(&command, arg)?;
-            range.pages = page_out(region, checked(region, &range)?)?;
-            write(arg, range)
+            let (mut range, pages) = read_range(region, &command, arg)?;
+            range.pages = page_out(region, pages)?;
+            write(arg, &range)
         }
         PREFETCH => {
-            let mut range: ours::swapvma_range = read(&command, arg)?;
-            range.pages = prefetch(region, checked(region, &range)?)?;
-            write(arg, range)
+            let (mut range, pages) = read_range(region, &command, arg)?;
+            range.pages = prefetch(region, pages)?;
+            write(arg, &range)
         }
         STATS => {
             let asked: ours::swapvma_stats = read(&command, arg)?;
             zero(&[asked.flags])?;
             zero(&asked.reserved)?;
-            write(arg, stats::read(region))
+            write(arg, &stats::read(region))
         }
         _ => Err(code::ENOTTY),
     }
 }
 
-fn checked(region: &OpenRegion, range: &ours::swapvma_range) -> Result<Range<u64>> {
+/// Reads and checks a range, and that the answer can be written: a call that
+/// fails changes nothing.
+fn read_range(
+    region: &OpenRegion,
+    command: &Command,
+    arg: usize,
+) -> Result<(ours::swapvma_range, Range<u64>)> {
+    let range: ours::swapvma_range = read(command, arg)?;
     zero(&[range.flags])?;
     zero(&range.reserved)?;
-    page_range(range.offset, range.length, region.size())
+    let pages = page_range(range.offset, range.length, region.size())?;
+    write(arg, &range)?;
+    Ok((range, pages))
 }
 
 fn set_limit(region: &OpenRegion, arg: &ours::swapvma_limit) -> Result {
@@ -410,7 +426,7 @@ unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::
 unsafe extern "C" fn ioctl(file: *mut bindings::file, command: c_uint, arg: c_ulong) -> c_long {
     // SAFETY: By the safety requirement.
     let device = unsafe { device_of(file) };
-    let result = Command::new(command).and_then(|decoded| match decoded.nr {
+    let result = Command::new(command).and_then(|decoded| match decoded.number {
         CREATE => create(&read(&decoded, arg)?).map(|fd| fd as c_long),
         _ => region_ioctl(&device.file(false)?.open_region(), command, arg).map(|()| 0),
     });
@@ -460,12 +476,14 @@ unsafe extern "C" fn mmap(file: *mut bindings::file, area: *mut bindings::vm_are
         Err(error) => return error.to_errno(),
     };
     let region = default.region();
-    region.grow(end * PAGE_BYTES);
     // SAFETY: The VMA is being set up, the file is open.
     unsafe { bindings::vma_set_file(area, default.as_ptr()) };
     // SAFETY: As above.
     match unsafe { vma::map(region, area) } {
-        Ok(()) => 0,
+        Ok(()) => {
+            region.grow(end * PAGE_BYTES);
+            0
+        }
         Err(error) => error.to_errno(),
     }
 }

@@ -214,7 +214,7 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
                 let Some(region) = vmf.open_region() else {
                     return SIGBUS;
                 };
-                if let Err(outcome) = settle(read.run_elsewhere(region, target)) {
+                if let Err(outcome) = unless_killed(read.run_elsewhere(region, target)) {
                     return outcome;
                 }
             }
@@ -224,7 +224,7 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
                 });
             }
             Step::Wait(read) => {
-                if let Err(outcome) = settle(read.wait(vmf.region())) {
+                if let Err(outcome) = unless_killed(read.wait(vmf.region())) {
                     return outcome;
                 }
             }
@@ -234,7 +234,7 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
 
 /// After a wait under the fault lock: a failed read is met in the entry, a
 /// killed task goes away.
-fn settle(result: Result) -> core::result::Result<(), Outcome> {
+fn unless_killed(result: Result) -> core::result::Result<(), Outcome> {
     match result {
         Err(error) if error == code::EINTR => Err(SIGBUS),
         _ => Ok(()),
