@@ -183,18 +183,21 @@ fn look_after(region: &OpenRegion) {
     }
     if region.kicked.cmpxchg(1, 0).is_ok() {
         let limit = |region: &Region| region.residency.excess(headroom(region));
-        if shrink(region, Haste::Limit, limit) {
-            let stalled = region.residency.excess(1) != 0;
-            region.stalled.store_release(u64::from(stalled));
-        } else {
-            region.kick();
+        match shrink(region, Haste::Limit, limit) {
+            // Faults may have filled the room again meanwhile: they asked anew.
+            End::Enough => region.stalled.store_release(0),
+            End::Nothing => {
+                let stalled = region.residency.excess(1) != 0;
+                region.stalled.store_release(u64::from(stalled));
+            }
+            End::Turn => region.kick(),
         }
         region.wait.wake_all();
     }
     if pressure != 0 {
         let target = region.residency.resident().saturating_sub(pressure);
         let wanted = |region: &Region| region.residency.resident().saturating_sub(target);
-        if !shrink(region, Haste::Pressure, wanted) {
+        if shrink(region, Haste::Pressure, wanted) == End::Turn {
             press(region, wanted(region));
         }
     }
@@ -207,6 +210,17 @@ enum Haste {
     Limit,
     /// The machine is short of memory: the oldest leave.
     Pressure,
+}
+
+/// How paging out the coldest pages ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// As many left as were wanted.
+    Enough,
+    /// All pages were gone over, and none could be freed.
+    Nothing,
+    /// It is another region's turn.
+    Turn,
 }
 
 /// Goes on with a request of user space, and answers it at its end.
@@ -268,12 +282,12 @@ fn walk(region: &OpenRegion, request: &Request) -> (Outcome, Option<Range<u64>>)
 }
 
 /// Pages out the coldest pages until `excess` is 0 or a scan of all pages freed
-/// none. Returns whether it came to an end before it was another region's turn.
-fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) -> bool {
+/// none.
+fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) -> End {
     for _ in 0..TURN {
         let wanted = excess(region);
         if wanted == 0 || kthread::should_stop() {
-            return true;
+            return End::Enough;
         }
         let (scanned, step) = clock(region, haste, wanted);
         if step.done != 0 {
@@ -287,7 +301,7 @@ fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) ->
         let around = 2 * pages + BATCH_PAGES as u64;
         if region.scanned.add(scanned.max(1)) + scanned.max(1) >= around {
             region.scanned.store_release(0);
-            return true;
+            return End::Nothing;
         }
         if step.refused != 0 {
             // A driver that takes nothing is not asked again at once.
@@ -296,10 +310,10 @@ fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) ->
                 Some(BACK_OFF_MS),
                 kthread::should_stop,
             );
-            return false;
+            return End::Turn;
         }
     }
-    false
+    End::Turn
 }
 
 /// Turns the clock by at most a batch: pages that were not touched since it
