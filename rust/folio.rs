@@ -170,6 +170,13 @@ impl Folio {
         unsafe { ours::swapvma_folio_unevictable(self.0.as_ptr()) }
     }
 
+    /// Whether somebody besides the table, the caller and page tables has a
+    /// reference. Stale on return.
+    pub(crate) fn is_held(&self) -> bool {
+        // SAFETY: By the type invariant the folio is valid.
+        unsafe { ours::swapvma_folio_held(self.0.as_ptr(), UNUSED) }
+    }
+
     /// Whether the page may be pinned for I/O.
     pub(crate) fn is_pinned(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.

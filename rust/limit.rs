@@ -4,8 +4,8 @@
 //!
 //! Residency is reserved before a page is allocated, so that concurrent faults
 //! never overshoot. A reservation is given back when the page leaves memory, or
-//! when the swapper finds that an mlock or a pin keeps it there: such a page is
-//! counted, but not against the limit.
+//! when the swapper finds that an mlock, a pin or somebody's reference keeps it
+//! there: such a page is counted, but not against the limit.
 //!
 //! This file is pure logic: the same source runs on the host.
 

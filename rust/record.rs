@@ -46,7 +46,8 @@ const INDEX_BITS: u32 = 37;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 const AGED: u64 = 1 << INDEX_BITS;
 const UNEVICTABLE: u64 = 1 << (INDEX_BITS + 1);
-const SEQ_SHIFT: u32 = INDEX_BITS + 2;
+const STAYED: u64 = 1 << (INDEX_BITS + 2);
+const SEQ_SHIFT: u32 = INDEX_BITS + 3;
 const SEQ_MASK: u64 = u64::MAX >> SEQ_SHIFT;
 
 /// The record of one resident page: 48 bytes.
@@ -56,7 +57,8 @@ pub(crate) struct Record {
     folio: NonNull<bindings::folio>,
     slot: Word,
     /// Index of the page, whether it was aged, whether something keeps it in
-    /// memory, sequence of the batch that writes it.
+    /// memory, whether it stayed when it was to leave, sequence of the batch
+    /// that writes it.
     meta: Word,
 }
 
@@ -124,19 +126,33 @@ impl Record {
     /// bit.
     pub(crate) fn set_aged(&self, aged: bool) {
         self.set_flag(AGED, aged);
+        if !aged {
+            self.set_flag(STAYED, false);
+        }
     }
 
-    /// Whether an mlock or a pin was found to keep the page in memory: it does
-    /// not count against the limit.
+    /// Whether something was found to keep the page in memory: it does not count
+    /// against the limit.
     pub(crate) fn is_exempt(&self) -> bool {
         self.meta.load() & UNEVICTABLE != 0
     }
 
-    /// Notes whether an mlock or a pin keeps the page in memory. Under the entry
-    /// bit. Returns that, and whether it is news.
+    /// The page stayed because somebody has a reference to it. Under the entry
+    /// bit. If that is so for the second time since it was touched, it is kept,
+    /// and the answer is whether that is news; once may be a munmap that has
+    /// yet to flush a TLB, or a fault on its way.
+    pub(crate) fn stayed(&self) -> bool {
+        let again = self.meta.load() & STAYED != 0;
+        let news = again && !self.is_exempt();
+        self.set_flag(STAYED | if again { UNEVICTABLE } else { 0 }, true);
+        news
+    }
+
+    /// Notes whether something keeps the page in memory. Under the entry bit.
+    /// Returns that, and whether it is news.
     pub(crate) fn look_unevictable(&self) -> (bool, bool) {
         let (folio, was) = (self.folio(), self.is_exempt());
-        let unevictable = folio.is_unevictable();
+        let unevictable = folio.is_unevictable() || was && folio.is_held();
         // The table's reference remains.
         drop(folio);
         self.set_flag(UNEVICTABLE, unevictable);
@@ -158,7 +174,7 @@ impl Record {
 
     /// Notes which batch writes the page. Under the entry bit.
     pub(crate) fn set_written_by(&self, seq: u64) {
-        let meta = self.meta.load() & (INDEX_MASK | AGED | UNEVICTABLE);
+        let meta = self.meta.load() & !(SEQ_MASK << SEQ_SHIFT);
         self.meta
             .store_release(meta | (seq & SEQ_MASK) << SEQ_SHIFT);
     }

@@ -95,9 +95,9 @@ pub(crate) struct Region {
     pub(crate) lru: ListLru,
     /// The swapper was asked to bring the region below its limit.
     pub(crate) kicked: Word,
-    /// Pages that the swapper looked at since it last freed one.
+    /// Pages that the swapper looked at since it last made room.
     pub(crate) scanned: Word,
-    /// A scan of all pages freed none: faults go over the limit.
+    /// A scan of all pages made no room: faults go over the limit.
     pub(crate) stalled: Word,
     /// Waiting for memory was in vain: allocations may have a task killed.
     pub(crate) starved: Word,
@@ -428,7 +428,15 @@ impl Region {
     ) -> core::result::Result<Option<Slot>, Locked> {
         let nid = page.nid();
         let mut entry = entry.lock();
-        let frozen = page.freeze()?;
+        let frozen = match page.freeze() {
+            Ok(frozen) => frozen,
+            Err(page) => {
+                if Record::of(&entry).is_some_and(Record::stayed) {
+                    self.residency.exempt();
+                }
+                return Err(page);
+            }
+        };
         let then = decide(&mut entry, &frozen);
         let slot = Record::of(&entry).and_then(Record::slot);
         let page = frozen.thaw();
@@ -469,8 +477,9 @@ impl Region {
         }
     }
 
-    /// Whether an mlock or a pin keeps the page of a locked entry in memory;
-    /// if so, it does not count against the limit from here on.
+    /// Whether something keeps the page of a locked entry in memory: an mlock, a
+    /// pin, or who was found to hold it in [`Region::evict`]. If so, it does not
+    /// count against the limit from here on; if not any more, it does.
     pub(crate) fn is_unevictable(&self, entry: &LockedEntry<'_>) -> bool {
         match Record::of(entry).map(Record::look_unevictable) {
             Some((true, true)) => {

@@ -217,7 +217,7 @@ enum Haste {
 enum End {
     /// As many left as were wanted.
     Enough,
-    /// All pages were gone over, and none could be freed.
+    /// All pages were gone over, and that made no room.
     Nothing,
     /// It is another region's turn.
     Turn,
@@ -281,24 +281,27 @@ fn walk(region: &OpenRegion, request: &Request) -> (Outcome, Option<Range<u64>>)
     (outcome, (turns >= TURN).then_some(index..pages.end))
 }
 
-/// Pages out the coldest pages until `excess` is 0 or a scan of all pages freed
-/// none.
+/// Pages out the coldest pages until `excess` is 0 or a scan of all pages made no
+/// room.
 fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) -> End {
     for _ in 0..TURN {
         let wanted = excess(region);
         if wanted == 0 || kthread::should_stop() {
             return End::Enough;
         }
+        let unevictable = region.residency.unevictable();
         let (scanned, step) = clock(region, haste, wanted);
-        if step.done != 0 {
+        // What does not count any more made room as well.
+        if step.done != 0 || region.residency.unevictable() > unevictable {
             region.scanned.store_release(0);
             // There is progress: who comes now may wait for it.
             region.stalled.store_release(0);
             continue;
         }
-        // Twice around: once to age, once to evict.
+        // Three times around: once to age, once to evict, once more to tell
+        // what is held from what only was just then.
         let pages = region.residency.resident() + region.residency.unevictable();
-        let around = 2 * pages + BATCH_PAGES as u64;
+        let around = 3 * pages + BATCH_PAGES as u64;
         if region.scanned.add(scanned.max(1)) + scanned.max(1) >= around {
             region.scanned.store_release(0);
             return End::Nothing;

@@ -130,6 +130,12 @@ bool swapvma_folio_unevictable(struct folio *folio)
 	return folio_test_mlocked(folio) || folio_maybe_dma_pinned(folio);
 }
 
+/* More references than @expected besides those of page tables. */
+bool swapvma_folio_held(const struct folio *folio, int expected)
+{
+	return folio_ref_count(folio) - folio_mapcount(folio) > expected;
+}
+
 bool swapvma_folio_pinned(struct folio *folio)
 {
 	return folio_maybe_dma_pinned(folio);

@@ -31,6 +31,7 @@ void swapvma_folio_set_dirty(struct folio *folio);
 void swapvma_folio_clear_dirty(struct folio *folio);
 bool swapvma_folio_mapped(const struct folio *folio);
 bool swapvma_folio_unevictable(struct folio *folio);
+bool swapvma_folio_held(const struct folio *folio, int expected);
 bool swapvma_folio_pinned(struct folio *folio);
 bool swapvma_folio_hwpoison(const struct folio *folio);
 int swapvma_folio_copy(void *to, struct folio *folio);

@@ -18,6 +18,9 @@ enum Operation {
     TryReserve,
     ForceReserve,
     Release,
+    Exempt,
+    Charge,
+    ReleaseUnevictable,
     SetLimit(u64),
     Excess(u64),
 }
@@ -31,6 +34,9 @@ fn any_operation(forced: bool) -> impl Strategy<Value = Operation> {
         8 => Just(Operation::TryReserve),
         u32::from(forced) => Just(Operation::ForceReserve),
         4 => Just(Operation::Release),
+        1 => Just(Operation::Exempt),
+        u32::from(forced) => Just(Operation::Charge),
+        1 => Just(Operation::ReleaseUnevictable),
         u32::from(forced) => any_limit().prop_map(Operation::SetLimit),
         2 => any_limit().prop_map(Operation::Excess),
     ]
@@ -39,7 +45,7 @@ fn any_operation(forced: bool) -> impl Strategy<Value = Operation> {
 /// Applies `operations` to a [`Residency`] and to counters.
 fn agrees(mut limit: u64, operations: Vec<Operation>) -> Result<u64, TestCaseError> {
     let residency = Residency::new(limit);
-    let (mut resident, mut peak) = (0, 0);
+    let (mut resident, mut unevictable, mut peak) = (0, 0, 0);
     for operation in operations {
         match operation {
             Operation::TryReserve => {
@@ -55,7 +61,24 @@ fn agrees(mut limit: u64, operations: Vec<Operation>) -> Result<u64, TestCaseErr
                 residency.release();
                 resident -= 1;
             }
-            Operation::Release => (),
+            Operation::Exempt if resident > 0 => {
+                residency.exempt();
+                resident -= 1;
+                unevictable += 1;
+            }
+            Operation::Charge if unevictable > 0 => {
+                residency.charge();
+                resident += 1;
+                unevictable -= 1;
+            }
+            Operation::ReleaseUnevictable if unevictable > 0 => {
+                residency.release_unevictable();
+                unevictable -= 1;
+            }
+            Operation::Release
+            | Operation::Exempt
+            | Operation::Charge
+            | Operation::ReleaseUnevictable => (),
             Operation::SetLimit(pages) => {
                 residency.set_limit(pages);
                 limit = pages;
@@ -67,6 +90,7 @@ fn agrees(mut limit: u64, operations: Vec<Operation>) -> Result<u64, TestCaseErr
         }
         peak = peak.max(resident);
         prop_assert_eq!(residency.resident(), resident);
+        prop_assert_eq!(residency.unevictable(), unevictable);
         prop_assert_eq!(residency.peak(), peak);
         prop_assert_eq!(residency.limit(), limit);
     }

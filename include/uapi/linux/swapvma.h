@@ -89,9 +89,11 @@ struct swapvma_range {
  * @size: bytes
  * @limit: bytes, or SWAPVMA_LIMIT_NONE
  * @resident: pages in memory, pages being written included
- * @unevictable: pages in memory that an mlock or a pin was found to keep
- *	there: they do not count against the limit
- * @resident_peak: most pages that counted against the limit at one time
+ * @unevictable: of these, pages that an mlock, a pin or a pipe was found to
+ *	keep in memory: they do not count against the limit
+ * @resident_peak: most pages that counted against the limit at one time; more
+ *	than @limit and @over_limit together only after the limit was lowered, or
+ *	after unevictable pages were let go
  * @swapped: pages not in memory, of which there is a stored copy
  * @writing: pages in a batch in flight
  * @stored_bytes: bytes that the driver holds for the region
