@@ -118,7 +118,8 @@ static size_t count_bad(FIXTURE_DATA(data) *self)
 		ASSERT_EQ(0, stats.read_failures);				\
 		ASSERT_EQ(0, stats.write_failures);				\
 		ASSERT_EQ(0, stats.abandoned);					\
-		ASSERT_TRUE(stats.over_limit || stats.resident_peak <= LIMIT);	\
+		ASSERT_EQ(0, stats.over_limit);					\
+		ASSERT_GE(LIMIT, stats.resident_peak);				\
 	} while (0)
 
 TEST_F_TIMEOUT(data, sequential, SV_LONG_TIMEOUT)

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The resident limit: what is in memory never exceeds it by more than a batch,
- * whatever faults at the same time; it can be lowered and lifted in use; and a
- * region larger than the machine's memory works.
+ * The resident limit: what counts against it never exceeds it, whatever faults
+ * at the same time; pages that something keeps in memory do not count; it can be
+ * lowered and lifted in use; and a region larger than the machine's memory works.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "kselftest_harness.h"
 #include "swapvma_util.h"
@@ -54,7 +59,7 @@ struct sampler {
 	pthread_t thread;
 	int fd;
 	bool stop;
-	uint64_t samples, most;
+	uint64_t samples, most;	/* pages that counted against the limit */
 };
 
 static void *sample(void *arg)
@@ -62,10 +67,11 @@ static void *sample(void *arg)
 	struct sampler *s = arg;
 
 	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
-		uint64_t resident = SV_STAT(s->fd, resident);
+		struct swapvma_stats stats;
 
-		if (resident > s->most)
-			s->most = resident;
+		sv_stats(s->fd, &stats);
+		if (stats.resident - stats.unevictable > s->most)
+			s->most = stats.resident - stats.unevictable;
 		s->samples++;
 	}
 	return NULL;
@@ -75,7 +81,7 @@ struct faulter {
 	pthread_t thread;
 	char *map;
 	size_t first;	/* every second page from here */
-	uint64_t rounds;
+	uint64_t from, to;	/* generations */
 	size_t bad;
 };
 
@@ -85,7 +91,7 @@ static void *fault(void *arg)
 	uint64_t round;
 	size_t i;
 
-	for (round = 1; round <= f->rounds; round++)
+	for (round = f->from; round <= f->to; round++)
 		for (i = f->first; i < PAGES; i += 2) {
 			if (round > 1)
 				f->bad += !sv_check(f->map + i * SV_PAGE, SV_TEXT, i, round - 1);
@@ -94,14 +100,17 @@ static void *fault(void *arg)
 	return NULL;
 }
 
-/* Two threads fault, a third looks. */
-static void fault_and_sample(struct __test_metadata *_metadata, FIXTURE_DATA(limit) *self,
-			     uint64_t rounds, uint64_t *most)
+/*
+ * Two threads write generations @from to @to of the pages from @first on, and
+ * check those before; a third looks at what counts against the limit.
+ */
+static void stream(struct __test_metadata *_metadata, FIXTURE_DATA(limit) *self, size_t first,
+		   uint64_t from, uint64_t to, uint64_t *most)
 {
 	struct sampler sampler = { .fd = self->fd };
 	struct faulter faulters[2] = {
-		{ .map = self->map, .first = 0, .rounds = rounds },
-		{ .map = self->map, .first = 1, .rounds = rounds },
+		{ .map = self->map, .first = first, .from = from, .to = to },
+		{ .map = self->map, .first = first + 1, .from = from, .to = to },
 	};
 	int i;
 
@@ -115,8 +124,22 @@ static void fault_and_sample(struct __test_metadata *_metadata, FIXTURE_DATA(lim
 	ASSERT_LT(0, sampler.samples);
 	ASSERT_EQ(0, faulters[0].bad);
 	ASSERT_EQ(0, faulters[1].bad);
-	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, rounds));
+	ASSERT_EQ(0, sv_check_range(self->map, first, PAGES - first, SV_TEXT, to));
 	*most = sampler.most;
+}
+
+/*
+ * Every fault of a program may wait, and the driver takes everything: none goes
+ * over the limit, so it is kept by reservation to the page.
+ */
+static void check_kept(struct __test_metadata *_metadata, int fd)
+{
+	struct swapvma_stats stats;
+
+	sv_stats(fd, &stats);
+	ASSERT_EQ(0, stats.over_limit);
+	ASSERT_GE(stats.limit / SV_PAGE, stats.resident_peak);
+	ASSERT_GE(stats.limit / SV_PAGE, stats.resident - stats.unevictable);
 }
 
 TEST_F_TIMEOUT(limit, concurrent_faults, SV_LONG_TIMEOUT)
@@ -124,12 +147,11 @@ TEST_F_TIMEOUT(limit, concurrent_faults, SV_LONG_TIMEOUT)
 	struct swapvma_stats stats;
 	uint64_t most;
 
-	fault_and_sample(_metadata, self, sv_long() ? 50 : 3, &most);
+	stream(_metadata, self, 0, 1, sv_long() ? 50 : 3, &most);
+	check_kept(_metadata, self->fd);
+	ASSERT_GE(LIMIT, most);
 	sv_stats(self->fd, &stats);
-	ASSERT_GE(LIMIT + SV_BATCH, most);
-	ASSERT_GE(LIMIT + SV_BATCH, stats.resident_peak);
-	/* By reservation it is not exceeded at all, unless a fault could not wait. */
-	ASSERT_TRUE(stats.over_limit || stats.resident_peak <= LIMIT);
+	ASSERT_EQ(0, stats.unevictable);
 	ASSERT_LT(0, stats.limit_waits);
 	ASSERT_LT(PAGES, stats.swapouts);
 	ASSERT_LT(0, stats.resident);
@@ -187,7 +209,8 @@ TEST_F_TIMEOUT(limit, changed_in_use, SV_LONG_TIMEOUT)
 				_exit(1);
 			usleep(500);
 		}
-	fault_and_sample(_metadata, self, sv_long() ? 50 : 3, &most);
+	stream(_metadata, self, 0, 1, sv_long() ? 50 : 3, &most);
+	ASSERT_EQ(0, SV_STAT(self->fd, over_limit));
 	ASSERT_EQ(0, kill(child, SIGKILL));
 	ASSERT_EQ(SIGKILL, sv_reap(child));
 	ASSERT_EQ(0, sv_set_limit(self->fd, LIMIT));
@@ -196,9 +219,129 @@ TEST_F_TIMEOUT(limit, changed_in_use, SV_LONG_TIMEOUT)
 }
 
 /*
- * A region of twice the machine's memory, at least 1 GiB: one page in 64, and
- * a dense part; all of it with SWAPVMA_LONG=1.
+ * Twice as many pages as the limit that something keeps in memory: they do not
+ * count, or the others had no room and went over the limit without end. Let go,
+ * they count again.
  */
+#define KEPT	(2 * LIMIT)
+
+static void others_keep_to_the_limit(struct __test_metadata *_metadata, FIXTURE_DATA(limit) *self)
+{
+	uint64_t most;
+
+	stream(_metadata, self, KEPT, 1, sv_long() ? 50 : 3, &most);
+	check_kept(_metadata, self->fd);
+	ASSERT_GE(LIMIT, most);
+	/* The swapper went around them more than once, and met them all. */
+	ASSERT_EQ(KEPT, SV_STAT(self->fd, unevictable));
+	ASSERT_LT(KEPT, SV_STAT(self->fd, resident));
+}
+
+static void all_count_again(struct __test_metadata *_metadata, FIXTURE_DATA(limit) *self)
+{
+	uint64_t from = (sv_long() ? 50 : 3) + 1, most;
+
+	stream(_metadata, self, KEPT, from, from + 1, &most);
+	ASSERT_EQ(0, SV_STAT(self->fd, unevictable));
+	ASSERT_GE(LIMIT, SV_STAT(self->fd, resident));
+	ASSERT_EQ(0, SV_STAT(self->fd, over_limit));
+	/* They count from when they are met on: at most that many at once. */
+	ASSERT_GE(LIMIT + KEPT, SV_STAT(self->fd, resident_peak));
+}
+
+TEST_F_TIMEOUT(limit, mlocked, SV_LONG_TIMEOUT)
+{
+	sv_fill_range(self->map, 0, KEPT, SV_TEXT, 1);
+	ASSERT_EQ(0, mlock(self->map, KEPT * SV_PAGE));
+	others_keep_to_the_limit(_metadata, self);
+	sv_fill_range(self->map, 0, KEPT, SV_TEXT, 2);
+	ASSERT_EQ(0, munlock(self->map, KEPT * SV_PAGE));
+	all_count_again(_metadata, self);
+	ASSERT_EQ(0, sv_check_range(self->map, 0, KEPT, SV_TEXT, 2));
+}
+
+/* Pages in a pipe are held by it, which the swapper sees in their counts only. */
+TEST_F_TIMEOUT(limit, in_a_pipe, SV_LONG_TIMEOUT)
+{
+	struct iovec iov = { self->map, KEPT * SV_PAGE };
+	char page[SV_PAGE];
+	int pipes[2];
+	size_t i;
+
+	sv_fill_range(self->map, 0, KEPT, SV_TEXT, 1);
+	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
+	ASSERT_LE(KEPT * SV_PAGE, fcntl(pipes[1], F_SETPIPE_SZ, KEPT * SV_PAGE));
+	ASSERT_EQ(KEPT * SV_PAGE, vmsplice(pipes[1], &iov, 1, 0));
+	others_keep_to_the_limit(_metadata, self);
+	sv_fill_range(self->map, 0, KEPT, SV_TEXT, 2);
+	for (i = 0; i < KEPT; i++) {
+		ASSERT_EQ(SV_PAGE, read(pipes[0], page, SV_PAGE));
+		ASSERT_TRUE(sv_check(page, SV_TEXT, i, 2));
+	}
+	all_count_again(_metadata, self);
+	ASSERT_EQ(0, sv_check_range(self->map, 0, KEPT, SV_TEXT, 2));
+}
+
+/*
+ * Pinned, as for O_DIRECT, by a process_vm_readv() whose copy waits for user
+ * space to provide the memory it goes to.
+ */
+struct reader {
+	pthread_t thread;
+	char *from, *to;
+	ssize_t result;
+};
+
+static void *read_pinned(void *arg)
+{
+	struct reader *r = arg;
+	struct iovec remote = { r->from, KEPT * SV_PAGE }, local = { r->to, KEPT * SV_PAGE };
+
+	r->result = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	return NULL;
+}
+
+/* A userfaultfd that keeps whoever touches @at waiting, until it is closed. */
+static int make_wait(void *at, size_t size)
+{
+	struct uffdio_register range = {
+		.range = { .start = (uintptr_t)at, .len = size },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd >= 0 && (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range)))
+		sv_die("userfaultfd: %s", strerror(errno));
+	return fd;
+}
+
+TEST_F_TIMEOUT(limit, pinned, SV_LONG_TIMEOUT)
+{
+	struct reader reader = { .from = self->map };
+	struct uffd_msg fault;
+	int faults;
+
+	reader.to = mmap(NULL, KEPT * SV_PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, reader.to);
+	faults = make_wait(reader.to, KEPT * SV_PAGE);
+	if (faults < 0)
+		SKIP(return, "no userfaultfd: %s", strerror(errno));
+	sv_fill_range(self->map, 0, KEPT, SV_TEXT, 1);
+	ASSERT_EQ(0, pthread_create(&reader.thread, NULL, read_pinned, &reader));
+	/* It waits: all is pinned. */
+	ASSERT_EQ(sizeof(fault), read(faults, &fault, sizeof(fault)));
+	others_keep_to_the_limit(_metadata, self);
+	sv_fill_range(self->map, 0, KEPT, SV_TEXT, 2);
+	close(faults);
+	ASSERT_EQ(0, pthread_join(reader.thread, NULL));
+	ASSERT_EQ(KEPT * SV_PAGE, reader.result);
+	ASSERT_EQ(0, sv_check_range(reader.to, 0, KEPT, SV_TEXT, 2));
+	all_count_again(_metadata, self);
+	ASSERT_EQ(0, sv_check_range(self->map, 0, KEPT, SV_TEXT, 2));
+}
+
 /*
  * Bug class C9: a task that no other may interrupt faults over the limit on the
  * processor of the swapper. It must sleep for the swapper to come through.
@@ -247,7 +390,7 @@ TEST_F(realtime, faults_over_the_limit)
 	ASSERT_EQ(0, sv_check_range(map, 0, PAGES, SV_TEXT, 1));
 	ASSERT_LT(0, SV_STAT(fd, limit_waits));
 	ASSERT_LT(0, SV_STAT(fd, swapins));
-	ASSERT_TRUE(SV_STAT(fd, over_limit) || SV_STAT(fd, resident_peak) <= LIMIT);
+	check_kept(_metadata, fd);
 }
 
 FIXTURE(larger)
@@ -265,6 +408,10 @@ FIXTURE_TEARDOWN_PARENT(larger)
 	EXPECT_TRUE(sv_end(&self->base));
 }
 
+/*
+ * A region of twice the machine's memory, at least 1 GiB: one page in 64, and
+ * a dense part; all of it with SWAPVMA_LONG=1.
+ */
 TEST_F_TIMEOUT(larger, than_memory, SV_LONG_TIMEOUT)
 {
 	const size_t limit = 1024, dense = 2048, step = sv_long() ? 1 : 64;
@@ -285,8 +432,8 @@ TEST_F_TIMEOUT(larger, than_memory, SV_LONG_TIMEOUT)
 	/* Between the pages that were written nothing was. */
 	for (i = 1; i < step; i++)
 		ASSERT_EQ(0, sv_check_zero(map, i, 1));
+	check_kept(_metadata, fd);
 	sv_stats(fd, &stats);
-	ASSERT_GE(limit + SV_BATCH + stats.over_limit, stats.resident_peak);
 	ASSERT_LT(dense, stats.swapouts);
 	/* The table: 8 bytes for a page, whole leaves, and a few levels above. */
 	ASSERT_GE(8 * (pages + 512) + 16 * SV_PAGE, stats.table_bytes);
