@@ -260,6 +260,36 @@ TEST_F_TIMEOUT(fail_nth, mmap_fault_fork_munmap, 90)
 	ASSERT_EQ(0, sv_check_range(map, 0, PAGES, SV_TEXT, 1));
 }
 
+/* A larger mapping of the device makes its region larger, or fails and does not. */
+TEST_F_TIMEOUT(fail_nth, mmap_of_the_device, 90)
+{
+	int n, failures = 0, device = open(SV_DEVICE, O_RDWR | O_CLOEXEC);
+	char *map = sv_map_rw(device, PAGES);
+
+	sv_fill_range(map, 0, PAGES, SV_TEXT, 1);
+	for (n = 1; n < MOST_ALLOCATIONS; n++) {
+		uint64_t size = SV_STAT(device, size);
+		char *larger;
+		bool used;
+
+		ASSERT_EQ(PAGES * SV_PAGE, size);
+		arm(self, n);
+		larger = mmap(NULL, 2 * PAGES * SV_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			      device, 0);
+		used = failed(self);
+		if (larger != MAP_FAILED) {
+			ASSERT_EQ(2 * PAGES * SV_PAGE, SV_STAT(device, size));
+			ASSERT_EQ(0, sv_check_range(larger, 0, PAGES, SV_TEXT, 1));
+			ASSERT_FALSE(used);
+			break;
+		}
+		failures++;
+	}
+	ASSERT_LT(n, MOST_ALLOCATIONS);
+	ASSERT_LT(1, failures);
+	close(device);
+}
+
 /* Reading back: an allocation that fails is an error of that access only. */
 TEST_F_TIMEOUT(fail_nth, swapin, 90)
 {

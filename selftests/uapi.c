@@ -423,6 +423,35 @@ TEST_F(uapi, fallocate)
 }
 
 /* A mapping of the device itself: the default region of that descriptor. */
+/* The answer cannot be written: the call fails before it moves a page. */
+TEST_F(uapi, range_in_read_only_memory)
+{
+	static const unsigned long requests[] = { SWAPVMA_IOC_PAGEOUT, SWAPVMA_IOC_PREFETCH };
+	struct swapvma_range *range = mmap(NULL, SV_PAGE, PROT_READ | PROT_WRITE,
+					   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t i;
+
+	ASSERT_NE(MAP_FAILED, range);
+	range->length = SIZE;
+	ASSERT_EQ(0, mprotect(range, SV_PAGE, PROT_READ));
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(EFAULT, errno_of(ioctl(self->fd, requests[i], range)));
+		ASSERT_UNCHANGED();
+	}
+	/* The same with half of the pages out, so that PREFETCH has what to do. */
+	ASSERT_EQ(PAGES / 2, sv_pageout(self->fd, 0, PAGES / 2));
+	sv_stats(self->fd, &self->before);
+	for (i = 0; i < 2; i++) {
+		struct swapvma_stats now;
+
+		EXPECT_EQ(EFAULT, errno_of(ioctl(self->fd, requests[i], range)));
+		sv_stats(self->fd, &now);
+		ASSERT_EQ(0, memcmp(&now, &self->before, sizeof(now)));
+	}
+	ASSERT_EQ(0, range->pages);
+	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
+}
+
 TEST_F(uapi, device_mapping)
 {
 	char *map = sv_map_rw(self->device, PAGES);
