@@ -7,6 +7,8 @@
  * buffer a run is sorted in, and where each run begins. It is a region of
  * swapvma of which an eighth may be resident, or, with --memory, ordinary
  * anonymous memory. Every pass goes through it from the first byte to the last.
+ *
+ * With --check it only says whether it can sort the text.
  */
 #include <endian.h>
 #include <err.h>
@@ -446,9 +448,29 @@ static void page_out(void)
 		err(1, "SWAPVMA_IOC_PAGEOUT");
 }
 
+/* A line has to fit into the buffer of a run, with its end. */
+static void check_lines(int fd)
+{
+	const char *text = mmap(NULL, text_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	size_t at, length, nr = 1;
+
+	if (text == MAP_FAILED)
+		err(1, "mmap");
+	lay_out();
+	for (at = 0; at < text_size; at += length + 1, nr++) {
+		const char *end = memchr(text + at, '\n', text_size - at);
+
+		length = (end ? (size_t)(end - text) : text_size) - at;
+		if (length >= mem.buffer_size)
+			errx(1, "line %zu has %zu bytes, and in a text of this size a line may have %zu",
+			     nr, length, mem.buffer_size - 1);
+	}
+}
+
 static void die_of_usage(void)
 {
-	fputs("usage: mergesort [--memory] [--algorithm NAME] [--report FILE] [--terminal] TEXT\n",
+	fputs("usage: mergesort --check TEXT\n"
+	      "       mergesort [--memory] [--algorithm NAME] [--report FILE] [--terminal] TEXT\n",
 	      stderr);
 	exit(2);
 }
@@ -457,6 +479,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "memory", no_argument, NULL, 'm' },
+		{ "check", no_argument, NULL, 'c' },
 		{ "algorithm", required_argument, NULL, 'a' },
 		{ "report", required_argument, NULL, 'r' },
 		{ "terminal", no_argument, NULL, 't' },
@@ -464,7 +487,7 @@ int main(int argc, char **argv)
 	};
 	const char *algorithm = "", *report_path = NULL;
 	double begun = now(), seconds;
-	bool anonymous = false;
+	bool anonymous = false, check = false;
 	unsigned int in = 0;
 	struct stat st;
 	uint32_t crc;
@@ -474,6 +497,9 @@ int main(int argc, char **argv)
 		switch (c) {
 		case 'm':
 			anonymous = true;
+			break;
+		case 'c':
+			check = true;
 			break;
 		case 'a':
 			algorithm = optarg;
@@ -494,6 +520,10 @@ int main(int argc, char **argv)
 	if (fd < 0 || fstat(fd, &st))
 		err(1, "%s", argv[optind]);
 	text_size = st.st_size;
+	if (check) {
+		check_lines(fd);
+		return 0;
+	}
 	map_memory(anonymous, algorithm);
 
 	form_runs(fd);
