@@ -4,9 +4,9 @@
 //!
 //! It drops pages that need no write and wakes the swapper for the others. It
 //! never calls a driver: it runs in somebody's allocation. A direct reclaimer
-//! that may wait then waits for the swapper, at most 100 ms, and gets the credit
-//! for what that freed, so that it does not run out of patience while there is
-//! progress.
+//! that may wait then waits for the swappers, 100 ms, or up to a second while free
+//! memory grows, and gets the credit for what they freed, so that it does not run
+//! out of patience while there is progress.
 //!
 //! C header: [`include/linux/shrinker.h`](srctree/include/linux/shrinker.h)
 
@@ -138,6 +138,14 @@ unsafe extern "C" fn scan(
     freed as c_ulong
 }
 
+/// Wakes the swappers of all regions. Does not sleep.
+fn press_all() {
+    for _ in 0..region::count() {
+        let Some(region) = region::next() else { break };
+        swapper::press(&region, PRESS);
+    }
+}
+
 /// Pages that the swappers freed since the module was loaded.
 static FREED: Word = Word::new(0);
 
@@ -151,19 +159,37 @@ pub(crate) fn note_freed(pages: u64) {
     FREED.count(pages);
 }
 
-/// Waits until a swapper freed a batch and the node has enough, but no longer
-/// than a reclaimer may be kept. Returns the pages that were freed meanwhile.
+/// Waits until a swapper freed a batch and the node has enough, for as long as
+/// that gets nearer but no longer than a reclaimer may be kept. Returns the pages
+/// that were freed meanwhile.
+///
+/// The core has a task killed when a zone is below its watermark after a round of
+/// reclaim, whatever that freed; and that watermark may have been boosted, by more
+/// than a slow swapper frees in the time that one without progress is given. What
+/// is freed and faulted back at once is no progress.
 fn wait_for_swapper(nid: i32) -> u64 {
-    const ROUNDS: u32 = 10;
+    const ROUND_MS: i64 = 10;
+    const ROUNDS: u32 = 100;
+    const IDLE_ROUNDS: u32 = 10;
+    let batch = BATCH_PAGES as u64;
     let before = FREED.load();
+    let (mut least, mut idle) = (u64::MAX, 0);
     lockdep::wait_for_swapper();
-    for _ in 0..ROUNDS {
-        fsleep(Delta::from_millis(10));
-        let enough = FREED.load().wrapping_sub(before) >= BATCH_PAGES as u64
-            // SAFETY: The core passes a node that is there.
-            && !unsafe { ours::swapvma_node_is_short(nid) };
-        if enough || fault::is_killed() {
+    for round in 1..=ROUNDS {
+        fsleep(Delta::from_millis(ROUND_MS));
+        // SAFETY: The core passes a node that is there.
+        let missing = unsafe { ours::swapvma_node_missing(nid) } as u64;
+        let enough = missing == 0 && FREED.load().wrapping_sub(before) >= batch;
+        idle += 1;
+        if missing.saturating_add(batch) <= least {
+            (least, idle) = (missing, 0);
+        }
+        if enough || idle >= IDLE_ROUNDS || fault::is_killed() {
             break;
+        }
+        if round % IDLE_ROUNDS == 0 {
+            // They may have done all that they were asked for.
+            press_all();
         }
     }
     FREED.load().wrapping_sub(before)

@@ -262,21 +262,25 @@ bool swapvma_reclaim_may_wait(gfp_t gfp)
 }
 
 /*
- * Whether an allocation on the node may still fail. should_reclaim_retry() of
- * mm/page_alloc.c gives up in that case whatever was reclaimed, because it sees
- * nothing reclaimable: our pages are on no LRU list of the core.
+ * Pages that a zone of the node is below its watermark. An allocation may fail as
+ * long as there are some: should_reclaim_retry() of mm/page_alloc.c then gives up
+ * whatever was reclaimed, because it sees nothing reclaimable: our pages are on
+ * no LRU list of the core.
  */
-bool swapvma_node_is_short(int nid)
+unsigned long swapvma_node_missing(int nid)
 {
 	struct zone *zone = NODE_DATA(nid)->node_zones;
 	struct zone *end = zone + MAX_NR_ZONES;
+	unsigned long free, missing = 0;
 
 	for (; zone < end; zone++) {
-		if (managed_zone(zone) &&
-		    zone_page_state(zone, NR_FREE_PAGES) < low_wmark_pages(zone))
-			return true;
+		if (!managed_zone(zone))
+			continue;
+		free = zone_page_state(zone, NR_FREE_PAGES);
+		if (free < low_wmark_pages(zone))
+			missing = max(missing, low_wmark_pages(zone) - free);
 	}
-	return false;
+	return missing;
 }
 
 void swapvma_account_reclaimed(unsigned long pages)

@@ -50,7 +50,7 @@ struct workqueue_struct *swapvma_alloc_workqueue(void);
 bool swapvma_killed(void);
 void swapvma_cond_resched(void);
 bool swapvma_reclaim_may_wait(gfp_t gfp);
-bool swapvma_node_is_short(int nid);
+unsigned long swapvma_node_missing(int nid);
 void swapvma_account_reclaimed(unsigned long pages);
 unsigned int swapvma_noreclaim_save(void);
 void swapvma_noreclaim_restore(unsigned int flags);
