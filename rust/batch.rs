@@ -25,10 +25,12 @@ use crate::{
     entry::Slot,
     error::{
         code,
+        Error,
         Result, //
     },
     folio::{
         Folio,
+        NewPage,
         PageBytes, //
     },
     inflight::Ticket,
@@ -100,6 +102,8 @@ struct Item {
     index: Word,
     result: Word,
     slot: Word,
+    /// The page could not be copied: whatever is stored is not it.
+    broken: Word,
 }
 
 /// The pages that a driver works on. One per driver, allocated with it, so that
@@ -111,6 +115,10 @@ pub(crate) struct Inner {
     seq: Word,
     deadline_ns: Word,
     launder: Word,
+    /// Pages that the driver may still take from the memory reserves.
+    reserves: Word,
+    /// For a driver that needs pages which do not change: their copies.
+    copies: KVec<Folio>,
     /// The swapper waits here for the driver, and for work.
     #[pin]
     pub(crate) wait: WaitQueue,
@@ -118,14 +126,21 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// An idle batch.
-    pub(crate) fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
+    /// An idle batch; a `stable` one has room for copies of its pages. May sleep
+    /// and allocate.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(stable: bool) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
             phase: Word::new(Phase::Idle as u64),
             len: Word::new(0),
             seq: Word::new(0),
             deadline_ns: Word::new(0),
             launder: Word::new(0),
+            reserves: Word::new(0),
+            copies: copies(if stable { BATCH_PAGES } else { 0 })?,
             wait <- WaitQueue::new(c"swapvma_swapper_wait", kernel::static_lock_class!()),
             items: [const {
                 Item {
@@ -133,9 +148,10 @@ impl Inner {
                     index: Word::new(0),
                     result: Word::new(0),
                     slot: Word::new(0),
+                    broken: Word::new(0),
                 }
             }; BATCH_PAGES],
-        })
+        }? Error)
     }
 
     /// Returns where the batch is.
@@ -195,14 +211,32 @@ impl Inner {
         item.result
             .store_release(u64::from(bindings::swapvma_result::SWAPVMA_FAILED.0));
         item.slot.store_release(u64::MAX);
+        item.broken.store_release(0);
         item.folio.store_release(folio.into_raw().as_ptr() as u64);
         self.len.store_release(len + 1);
         Ok(())
     }
 
+    /// Copies the pages for a driver that needs them not to change. No lock
+    /// held.
+    pub(crate) fn copy_pages(&self) {
+        for (item, copy) in self.items.iter().zip(&self.copies).take(self.len()) {
+            let Some(folio) = NonNull::new(item.folio.load() as *mut kernel::bindings::folio)
+            else {
+                continue;
+            };
+            // SAFETY: The batch holds a reference to its pages.
+            let folio = unsafe { Folio::get(folio) };
+            if copy.copy_from(&folio).is_err() {
+                item.broken.store_release(1);
+            }
+        }
+    }
+
     /// Hands the batch to the driver until `deadline_ns`.
     pub(crate) fn submit(&self, deadline_ns: u64) {
         self.deadline_ns.store_release(deadline_ns);
+        self.reserves.store_release(self.len.load() / 2);
         self.advance(Phase::Idle, Phase::Running);
     }
 
@@ -211,10 +245,25 @@ impl Inner {
         self.item(i).map(|item| item.index.load())
     }
 
-    /// Returns page `i`, borrowed from the batch.
+    /// Returns what the driver stores as page `i`, borrowed from the batch.
     pub(crate) fn folio(&self, i: usize) -> Option<NonNull<kernel::bindings::folio>> {
         let folio = self.item(i)?.folio.load();
-        NonNull::new(folio as *mut kernel::bindings::folio)
+        match self.copies.get(i) {
+            Some(copy) => NonNull::new(copy.as_ptr()),
+            None => NonNull::new(folio as *mut kernel::bindings::folio),
+        }
+    }
+
+    /// Takes one of the pages that the driver may have from the reserves.
+    fn take_reserve(&self) -> bool {
+        let mut left = self.reserves.load();
+        while left != 0 {
+            match self.reserves.cmpxchg(left, left - 1) {
+                Ok(_) => return true,
+                Err(now) => left = now,
+            }
+        }
+        false
     }
 
     /// Takes page `i` out of the batch.
@@ -231,6 +280,9 @@ impl Inner {
         let Some(item) = self.item(i) else {
             return Answer::Failed;
         };
+        if item.broken.load() != 0 {
+            return Answer::Failed;
+        }
         match bindings::swapvma_result(item.result.load() as u32) {
             bindings::swapvma_result::SWAPVMA_STORED => {
                 Slot::new(item.slot.load()).map_or(Answer::Failed, Answer::Stored)
@@ -266,6 +318,15 @@ impl Inner {
     fn item(&self, i: usize) -> Option<&Item> {
         self.items.get(..self.len())?.get(i)
     }
+}
+
+/// Allocates pages to copy to. May sleep.
+fn copies(count: usize) -> Result<KVec<Folio>> {
+    let mut copies = KVec::with_capacity(count, GFP_KERNEL)?;
+    for _ in 0..count {
+        copies.push(NewPage::new(false, true)?.into_folio(), GFP_KERNEL)?;
+    }
+    Ok(copies)
 }
 
 /// A batch in the hands of a Rust driver. Dropping it completes it: pages that
@@ -391,4 +452,22 @@ unsafe extern "C" fn swapvma_batch_answer(
 unsafe extern "C" fn swapvma_batch_complete(batch: *mut bindings::swapvma_batch) {
     // SAFETY: By the safety requirement.
     unsafe { from_c(batch) }.complete();
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
+unsafe extern "C" fn swapvma_batch_alloc_page(
+    batch: *mut bindings::swapvma_batch,
+) -> *mut kernel::bindings::page {
+    // SAFETY: By the safety requirement.
+    let batch = unsafe { from_c(batch) };
+    // SAFETY: No precondition.
+    let page = unsafe { bindings::swapvma_spare_page(false) };
+    if page.is_null() && batch.take_reserve() {
+        // SAFETY: No precondition.
+        return unsafe { bindings::swapvma_spare_page(true) };
+    }
+    page
 }

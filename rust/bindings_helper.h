@@ -8,6 +8,7 @@
 #include <linux/zsmalloc.h>
 
 #include <swapvma/driver.h>
+#include <swapvma/region.h>
 #include <linux/swapvma.h>
 
 #include "helpers/crypto.h"
@@ -21,3 +22,4 @@ const u32 SWAPVMA_CMD_SET_LIMIT = SWAPVMA_IOC_SET_LIMIT;
 const u32 SWAPVMA_CMD_PAGEOUT = SWAPVMA_IOC_PAGEOUT;
 const u32 SWAPVMA_CMD_PREFETCH = SWAPVMA_IOC_PREFETCH;
 const u32 SWAPVMA_CMD_STATS = SWAPVMA_IOC_STATS;
+const u32 SWAPVMA_CMD_ADD_DRIVER = SWAPVMA_IOC_ADD_DRIVER;

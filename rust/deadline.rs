@@ -18,7 +18,6 @@ use crate::{
         self,
         Thread, //
     },
-    region,
     wait::{
         Signals,
         WaitQueue, //
@@ -89,7 +88,7 @@ pub(crate) fn abandon(driver: &Registered) {
             return;
         }
         // No other batch follows: the items stay those of this one.
-        driver.quarantine();
+        driver.set_quarantined();
         flight.clone()
     };
     let (seq, len) = (batch.seq(), batch.len());
@@ -108,11 +107,7 @@ pub(crate) fn abandon(driver: &Registered) {
     flight.region.leave_flight(flight.ticket);
     driver.batch.wait.wake_all();
     // Whoever waits for this swapper waits no more.
-    for _ in 0..region::count() {
-        if let Some(region) = region::next() {
-            region.wait.wake_all();
-        }
-    }
+    driver.quarantine();
 }
 
 /// The thread that looks.

@@ -3,7 +3,7 @@
 //! What the administrator can look at in debugfs.
 
 use crate::{
-    driver, record,
+    drain, driver, record,
     region::{
         self,
         OpenRegion, //
@@ -16,7 +16,9 @@ use kernel::{
         File, //
     },
     fmt,
-    prelude::*, //
+    prelude::*,
+    str::CStr,
+    uaccess::UserSliceReader, //
 };
 
 /// The directory `swapvma`, for as long as the value lives.
@@ -28,6 +30,8 @@ pub(crate) struct Debugfs {
     regions: File<()>,
     #[pin]
     drivers: File<()>,
+    #[pin]
+    control: File<()>,
     #[pin]
     mappings: File<()>,
     _dir: Dir,
@@ -41,6 +45,7 @@ impl Debugfs {
             stats <- dir.read_callback_file(c"stats", (), &show_stats),
             regions <- dir.read_callback_file(c"regions", (), &show_regions),
             drivers <- dir.read_callback_file(c"drivers", (), &show_drivers),
+            control <- dir.write_callback_file(c"control", (), &control),
             mappings <- dir.read_callback_file(c"mappings", (), &show_mappings),
             _dir: dir.clone(),
         })
@@ -74,12 +79,12 @@ fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn show_regions(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for_each_region(|region| {
-        f.write_fmt(fmt!(
-            "{} driver={}",
-            region.id,
-            region.attached.driver().name()
-        ))?;
-        let mut result = Ok(());
+        let mut result = f.write_fmt(fmt!("{}", region.id));
+        region.drivers.for_each(|attached| {
+            if result.is_ok() {
+                result = f.write_fmt(fmt!(" driver={}", attached.driver().name()));
+            }
+        });
         stats::for_each(&stats::read(region), |name, value| {
             if result.is_ok() {
                 result = write!(f, " {name}={value}");
@@ -95,21 +100,55 @@ fn show_drivers(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     driver::for_each(|driver| {
         let state = if driver.is_quarantined() {
             "quarantined"
+        } else if driver.drain.is_running() {
+            "draining"
         } else {
             "running"
         };
         if result.is_ok() {
             result = f.write_fmt(fmt!(
-                "{} state={} regions={} batches={} abandoned={}\n",
+                "{} state={} regions={} batches={} abandoned={} drained={}\n",
                 driver.name(),
                 state,
                 driver.regions.load(),
                 driver.batches.load(),
-                driver.abandoned.load()
+                driver.abandoned.load(),
+                driver.drain.moved()
             ));
         }
     });
     result
+}
+
+/// What the administrator asks for: "drain DRIVER [TO]", "cancel DRIVER",
+/// "recover DRIVER". A drain returns when it is done.
+fn control(_: &(), user: &mut UserSliceReader) -> Result {
+    let mut line = [0; 128];
+    let len = user.len();
+    user.read_slice(line.get_mut(..len).ok_or(EINVAL)?)?;
+    // Each word becomes a C string, the last one with what is left of the zeroes.
+    for byte in &mut line {
+        if byte.is_ascii_whitespace() {
+            *byte = 0;
+        }
+    }
+    let mut words = line
+        .split_inclusive(|&byte| byte == 0)
+        .filter(|word| word.len() > 1);
+    let mut next = || match words.next() {
+        Some(word) => CStr::from_bytes_with_nul(word).map_err(|_| EINVAL),
+        None => Ok(c""),
+    };
+    let (what, name, to, end) = (next()?, next()?, next()?, next()?);
+    if name.is_empty() || !end.is_empty() || (!to.is_empty() && what != c"drain") {
+        return Err(EINVAL);
+    }
+    match what.to_bytes() {
+        b"drain" => drain::drain(name, to),
+        b"cancel" => drain::cancel(name),
+        b"recover" => driver::recover(name),
+        _ => Err(EINVAL),
+    }
 }
 
 fn show_mappings(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,14 +6,20 @@
 //! checked before anything changes.
 
 use crate::{
+    attached::{
+        Attached,
+        Wanted, //
+    },
     batch::Operation,
     bindings as ours,
-    driver::Attached,
     error::{
         code,
         Result, //
     },
-    fault,
+    fault::{
+        self,
+        Patience, //
+    },
     fs::{
         self,
         OpenFile,
@@ -45,7 +51,10 @@ use kernel::{
     ioctl,
     prelude::*,
     str::CStr,
-    sync::Mutex,
+    sync::{
+        Arc,
+        Mutex, //
+    },
     types::ForeignOwnable,
     uaccess::{
         UserPtr,
@@ -58,6 +67,7 @@ const SET_LIMIT: u32 = ours::SWAPVMA_CMD_SET_LIMIT;
 const PAGEOUT: u32 = ours::SWAPVMA_CMD_PAGEOUT;
 const PREFETCH: u32 = ours::SWAPVMA_CMD_PREFETCH;
 const STATS: u32 = ours::SWAPVMA_CMD_STATS;
+const ADD_DRIVER: u32 = ours::SWAPVMA_CMD_ADD_DRIVER;
 
 /// An ioctl that is known, whatever the size of the caller's structure.
 struct Command {
@@ -74,7 +84,7 @@ impl Command {
                 ioctl::_IOC_NR(command),
             )
         };
-        let number = [CREATE, SET_LIMIT, PAGEOUT, PREFETCH, STATS]
+        let number = [CREATE, SET_LIMIT, PAGEOUT, PREFETCH, STATS, ADD_DRIVER]
             .into_iter()
             .find(|&known| parts(known) == parts(command))
             .ok_or(code::ENOTTY)?;
@@ -94,6 +104,8 @@ unsafe trait Plain: Default {}
 
 // SAFETY: Integers and arrays of bytes, without padding.
 unsafe impl Plain for ours::swapvma_create {}
+// SAFETY: Integers and arrays of bytes, without padding.
+unsafe impl Plain for ours::swapvma_add_driver {}
 // SAFETY: Integers, without padding.
 unsafe impl Plain for ours::swapvma_limit {}
 // SAFETY: Integers, without padding.
@@ -153,6 +165,55 @@ fn name(bytes: &[c_char; ours::SWAPVMA_NAME_MAX as usize]) -> Result<&CStr> {
     CStr::from_bytes_until_nul(bytes).map_err(|_| code::EINVAL)
 }
 
+/// Options for a driver: a string of the caller.
+struct Options(KVec<u8>);
+
+impl Options {
+    /// Reads the string at `address`, or none from address 0.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`; `EINVAL` for one that is too long; `ENOMEM`.
+    fn read(address: u64) -> Result<Self> {
+        let mut bytes = KVec::new();
+        if address != 0 {
+            let address = usize::try_from(address).map_err(|_| code::EFAULT)?;
+            // One more, which shows whether the string was cut.
+            let most = ours::SWAPVMA_OPTIONS_MAX as usize;
+            bytes.resize(most + 1, 0, GFP_KERNEL)?;
+            let user = UserSlice::new(UserPtr::from_addr(address), most + 1).reader();
+            if user.strcpy_into_buf(&mut bytes)?.count_bytes() >= most {
+                return Err(code::EINVAL);
+            }
+        }
+        Ok(Self(bytes))
+    }
+
+    fn as_cstr(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+}
+
+/// Adds a driver to a region's list.
+fn add_driver(region: &OpenRegion, arg: &ours::swapvma_add_driver) -> Result {
+    zero(&[arg.flags])?;
+    zero(&arg.reserved)?;
+    let options = Options::read(arg.options)?;
+    let wanted = Wanted {
+        driver: name(&arg.driver)?,
+        algorithm: name(&arg.algorithm)?,
+        options: options.as_cstr(),
+    };
+    if wanted.driver.is_empty() {
+        return Err(code::EINVAL);
+    }
+    let attached = Attached::new(&wanted, region.pages())?;
+    region.drivers.add(&attached)?;
+    // Faults that went over the limit for want of a driver wait again.
+    region.stalled.store_release(0);
+    Ok(())
+}
+
 /// Creates a region and returns its descriptor.
 fn create(arg: &ours::swapvma_create) -> Result<u32> {
     zero(&arg.reserved)?;
@@ -161,7 +222,13 @@ fn create(arg: &ours::swapvma_create) -> Result<u32> {
     }
     let pages = region_pages(arg.size)?;
     let limit = limit_pages(arg.limit, arg.size)?;
-    let attached = Attached::new(name(&arg.driver)?, pages, name(&arg.algorithm)?)?;
+    let options = Options::read(arg.options)?;
+    let wanted = Wanted {
+        driver: name(&arg.driver)?,
+        algorithm: name(&arg.algorithm)?,
+        options: options.as_cstr(),
+    };
+    let attached = Attached::new(&wanted, pages)?;
     let flags = if arg.flags != 0 {
         bindings::O_CLOEXEC
     } else {
@@ -199,6 +266,7 @@ pub(crate) fn region_ioctl(region: &OpenRegion, command: u32, arg: usize) -> Res
             zero(&asked.reserved)?;
             write(arg, &stats::read(region))
         }
+        ADD_DRIVER => add_driver(region, &read(&command, arg)?),
         _ => Err(code::ENOTTY),
     }
 }
@@ -243,7 +311,7 @@ fn prefetch(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
             // What comes next would push out what just came.
             break;
         }
-        if let Some((_, true)) = fault::populate(region, at)? {
+        if let Some((_, true)) = fault::populate(region, at, Patience::Wait)? {
             count += 1;
         }
         kthread::cond_resched();
@@ -312,14 +380,14 @@ struct Device {
 /// The default region of a descriptor.
 enum DefaultRegion {
     /// Not mapped yet.
-    Attached(Option<Attached>),
+    Attached(Option<Arc<Attached>>),
     /// Mapped.
     Region(OpenFile),
 }
 
 impl Device {
     fn new() -> Result<Pin<KBox<Self>>> {
-        let attached = Attached::new(c"", 0, c"")?;
+        let attached = Attached::new(&Wanted::DEFAULT, 0)?;
         let pin = fs::Pin::new()?;
         KBox::pin_init(
             pin_init!(Self {
@@ -338,7 +406,7 @@ impl Device {
             DefaultRegion::Attached(attached) if create => match attached.take() {
                 Some(attached) => attached,
                 // Lost to an mmap that failed.
-                None => Attached::new(c"", 0, c"")?,
+                None => Attached::new(&Wanted::DEFAULT, 0)?,
             },
             DefaultRegion::Attached(_) => return Err(code::ENXIO),
         };

@@ -8,9 +8,11 @@
 
 use crate::{
     atomic::Word,
+    attached::Attached,
     batch::{
         self,
-        Batch, //
+        Batch,
+        Phase, //
     },
     bindings,
     entry::Slot,
@@ -18,16 +20,10 @@ use crate::{
         code,
         Result, //
     },
-    folio::{
-        NewPage,
-        PageBytes, //
-    },
+    folio::PageBytes,
     inflight::Ticket,
     kthread::Thread,
-    lockdep::{
-        Callback,
-        InCallback, //
-    },
+    read,
     region::{
         OpenRegion,
         Region, //
@@ -39,7 +35,6 @@ use core::{
     ptr::NonNull, //
 };
 use kernel::{
-    error::to_result,
     list::List,
     prelude::*,
     str::CStr,
@@ -58,11 +53,10 @@ const NAME_MAX: usize = bindings::SWAPVMA_NAME_MAX as usize;
 
 /// What a region tells its driver.
 pub(crate) struct Attach<'a> {
-    /// Pages of the region when it was created.
-    #[allow(dead_code)]
-    pub(crate) pages: u64,
     /// Name of the algorithm, empty for the driver's default.
     pub(crate) algorithm: &'a CStr,
+    /// The driver's own options, empty for none.
+    pub(crate) options: &'a CStr,
 }
 
 /// A driver in Rust. The contexts are those of `struct swapvma_driver_ops`.
@@ -80,7 +74,7 @@ pub(crate) trait Driver: 'static {
     fn swapout(handle: &Self::Handle, batch: Batch);
 
     /// Reads a page back.
-    fn swapin(handle: &Self::Handle, index: u64, slot: Slot, page: &mut PageBytes) -> Result;
+    fn swapin(handle: &Self::Handle, slot: Slot, page: &mut PageBytes) -> Result;
 
     /// Forgets a page.
     fn discard(handle: &Self::Handle, slot: Slot);
@@ -93,7 +87,60 @@ pub(crate) trait Driver: 'static {
 #[derive(Clone)]
 pub(crate) struct Flight {
     pub(crate) region: OpenRegion,
+    pub(crate) attached: Arc<Attached>,
     pub(crate) ticket: Ticket,
+}
+
+/// Progress of moving away what a driver stores.
+pub(crate) struct Drain {
+    state: Word,
+    moved: Word,
+}
+
+impl Drain {
+    const IDLE: u64 = 0;
+    const RUNNING: u64 = 1;
+    const CANCELLED: u64 = 2;
+
+    /// Begins; `false` while somebody else is at it.
+    pub(crate) fn begin(&self) -> bool {
+        let begun = self.state.cmpxchg(Self::IDLE, Self::RUNNING).is_ok();
+        if begun {
+            self.moved.store_release(0);
+        }
+        begun
+    }
+
+    /// Ends, done or not.
+    pub(crate) fn end(&self) {
+        self.state.store_release(Self::IDLE);
+    }
+
+    /// Asks for an end.
+    pub(crate) fn cancel(&self) {
+        // Without a drain there is nothing to cancel.
+        let _ = self.state.cmpxchg(Self::RUNNING, Self::CANCELLED);
+    }
+
+    /// Whether the end was asked for.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.load() == Self::CANCELLED
+    }
+
+    /// Whether a drain is under way.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.load() != Self::IDLE
+    }
+
+    /// A page was moved.
+    pub(crate) fn count(&self) {
+        self.moved.count(1);
+    }
+
+    /// Returns the pages moved by the last drain.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.load()
+    }
 }
 
 /// A registered driver with its swapper.
@@ -114,6 +161,9 @@ pub(crate) struct Registered {
     /// Address of the swapper's task.
     swapper: Word,
     quarantined: Word,
+    /// Batches in a row that failed.
+    failures: Word,
+    pub(crate) drain: Drain,
     pub(crate) regions: Word,
     pub(crate) batches: Word,
     pub(crate) abandoned: Word,
@@ -154,7 +204,7 @@ pub(crate) fn for_each(mut visit: impl FnMut(&Arc<Registered>)) {
 /// # Errors
 ///
 /// `ENODEV`.
-fn find(name: &CStr) -> Result<Arc<Registered>> {
+pub(crate) fn find(name: &CStr) -> Result<Arc<Registered>> {
     let name = if name.is_empty() { c"ram" } else { name };
     let drivers = swapvma_drivers.lock();
     let driver = drivers
@@ -167,6 +217,18 @@ fn find(name: &CStr) -> Result<Arc<Registered>> {
         return Err(code::ENODEV);
     }
     Ok(driver.clone())
+}
+
+/// Gives the quarantined driver called `name` batches again.
+///
+/// # Errors
+///
+/// `ENODEV`; `EBUSY` while it has a batch that it was to give back.
+pub(crate) fn recover(name: &CStr) -> Result {
+    let driver = find(name)?;
+    let result = driver.recover();
+    driver.put_module();
+    result
 }
 
 /// Checks an ops table; a mismatch is named in the log.
@@ -202,8 +264,9 @@ unsafe fn check(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
     }
     // SAFETY: The boundary asks for a NUL-terminated name.
     let name = unsafe { CStr::from_char_ptr(ops.name) };
-    if name.is_empty() || name.count_bytes() >= NAME_MAX || ops.reserved != 0 {
-        pr_err!("driver with a bad name or a reserved field set\n");
+    let unknown = ops.flags & !bindings::SWAPVMA_DRIVER_STABLE;
+    if name.is_empty() || name.count_bytes() >= NAME_MAX || unknown != 0 {
+        pr_err!("driver with a bad name or an unknown flag\n");
         return Err(code::EINVAL);
     }
     Ok(())
@@ -217,19 +280,26 @@ unsafe fn check(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
 unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
     // SAFETY: By the safety requirement.
     unsafe { check(ops) }?;
+    // SAFETY: `check` saw the whole table.
+    let stable = unsafe { ops.as_ref() }.flags & bindings::SWAPVMA_DRIVER_STABLE != 0;
     let driver = Arc::pin_init(
-        pin_init!(Registered {
+        try_pin_init!(Registered {
             ops,
-            batch <- batch::Inner::new(),
+            batch <- batch::Inner::new(stable),
             flight <- kernel::new_spinlock!(None, "swapvma_flight"),
             queue <- kernel::new_spinlock!(List::new(), "swapvma_queue"),
             thread <- kernel::new_mutex!(None, "swapvma_thread"),
             swapper: Word::new(0),
             quarantined: Word::new(0),
+            failures: Word::new(0),
+            drain: Drain {
+                state: Word::new(Drain::IDLE),
+                moved: Word::new(0),
+            },
             regions: Word::new(0),
             batches: Word::new(0),
             abandoned: Word::new(0),
-        }),
+        }? Error),
         GFP_KERNEL,
     )?;
     let mut drivers = swapvma_drivers.lock();
@@ -263,10 +333,16 @@ fn unregister(ops: *const bindings::swapvma_driver_ops) {
 }
 
 impl Registered {
-    fn ops(&self) -> &bindings::swapvma_driver_ops {
+    pub(crate) fn ops(&self) -> &bindings::swapvma_driver_ops {
         // SAFETY: The table lives until the driver is unregistered, before
         // which every region that could call it is gone.
         unsafe { self.ops.as_ref() }
+    }
+
+    /// Gives back the reference that [`find`] took.
+    pub(crate) fn put_module(&self) {
+        // SAFETY: The caller has a reference to the module.
+        unsafe { bindings::swapvma_module_put(self.ops().owner) };
     }
 
     /// Returns the name.
@@ -288,9 +364,45 @@ impl Registered {
         self.quarantined.load() != 0
     }
 
-    /// Gives the driver no more batches.
+    /// Gives the driver no more batches. Its regions turn to another driver if
+    /// they have one. No lock held but that of the list of drivers.
     pub(crate) fn quarantine(&self) {
+        self.set_quarantined();
+        swapper::leave(self);
+    }
+
+    /// As [`Registered::quarantine`], under a lock: the regions have yet to be
+    /// told.
+    pub(crate) fn set_quarantined(&self) {
         self.quarantined.store_release(1);
+    }
+
+    /// Gives the driver batches again.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` while it has one that it was to give back.
+    pub(crate) fn recover(&self) -> Result {
+        if !matches!(self.batch.phase(), Phase::Idle) {
+            return Err(code::EBUSY);
+        }
+        self.failures.store_release(0);
+        self.quarantined.store_release(0);
+        Ok(())
+    }
+
+    /// A batch failed, or did not. Quarantines a driver that always fails.
+    pub(crate) fn note(&self, failed: bool) {
+        if !failed {
+            self.failures.store_release(0);
+        } else if self.failures.add(1) + 1 == u64::from(bindings::SWAPVMA_FAILURES_MAX) {
+            pr_err!(
+                "driver {} failed {} batches in a row: quarantined\n",
+                self.name(),
+                bindings::SWAPVMA_FAILURES_MAX
+            );
+            self.quarantine();
+        }
     }
 
     /// Whether the caller is this driver's swapper.
@@ -301,9 +413,42 @@ impl Registered {
     /// Asks the swapper to look after a region. Any context but hard interrupt.
     pub(crate) fn enqueue(&self, region: &Arc<Region>) {
         if let Ok(item) = kernel::list::ListArc::try_from_arc(region.clone()) {
-            self.queue.lock().push_back(item);
+            let mut queue = self.queue.lock();
+            region
+                .queued
+                .store_release(core::ptr::from_ref(self) as u64);
+            queue.push_back(item);
         }
         self.batch.wait.wake_all();
+    }
+
+    /// Takes the next region off the queue.
+    pub(crate) fn dequeue(&self) -> Option<OpenRegion> {
+        loop {
+            let (region, file) = {
+                let mut queue = self.queue.lock();
+                let region = queue.pop_front()?;
+                region.queued.store_release(0);
+                let file = region.file.open();
+                (region.into_arc(), file)
+            };
+            if let Some(file) = file {
+                return Some(OpenRegion::new(region, file));
+            }
+        }
+    }
+
+    /// Takes a region off the queue if it is there. It is not queued meanwhile.
+    pub(crate) fn forget(&self, region: &Region) {
+        let this = core::ptr::from_ref(self) as u64;
+        let mut queue = self.queue.lock();
+        if region.queued.load() != this {
+            return;
+        }
+        // SAFETY: `queued` says so: the region is in this queue.
+        let item = unsafe { queue.remove(region) };
+        drop(queue);
+        drop(item);
     }
 }
 
@@ -312,128 +457,6 @@ impl crate::kthread::Main for Registered {
         self.swapper
             .store_release(kernel::current!().as_ptr() as u64);
         swapper::run(&self);
-    }
-}
-
-/// A region's use of its driver.
-///
-/// # Invariants
-///
-/// `handle` is what `attach` gave and has not been detached. The driver's
-/// module is held.
-pub(crate) struct Attached {
-    driver: Arc<Registered>,
-    handle: *mut c_void,
-}
-
-// SAFETY: The boundary lets every task use a handle.
-unsafe impl Send for Attached {}
-// SAFETY: As above.
-unsafe impl Sync for Attached {}
-
-impl Attached {
-    /// Attaches a region of `pages` pages to the driver called `name`. May
-    /// sleep and allocate.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` for an unknown driver; what the driver answers otherwise.
-    pub(crate) fn new(name: &CStr, pages: u64, algorithm: &CStr) -> Result<Self> {
-        let driver = find(name)?;
-        let ops = driver.ops();
-        let args = bindings::swapvma_attach {
-            pages,
-            algorithm: algorithm.as_char_ptr(),
-        };
-        let mut handle = core::ptr::null_mut();
-        let attach = ops.attach.ok_or(code::EINVAL)?;
-        // SAFETY: The arguments live through the call.
-        let result = to_result(unsafe { attach(driver.ops.as_ptr(), &args, &mut handle) });
-        if let Err(error) = result {
-            // SAFETY: `find` took the reference.
-            unsafe { bindings::swapvma_module_put(ops.owner) };
-            return Err(error);
-        }
-        driver.regions.add(1);
-        // INVARIANT: Module and handle were just taken.
-        Ok(Self { driver, handle })
-    }
-
-    /// Returns the driver.
-    pub(crate) fn driver(&self) -> &Arc<Registered> {
-        &self.driver
-    }
-
-    /// Hands the driver its batch. In the swapper, no lock held.
-    pub(crate) fn swapout(&self) {
-        let _in_swapout = InCallback::enter(Callback::SWAPVMA_IN_SWAPOUT);
-        let batch = (&raw const self.driver.batch).cast_mut();
-        if let Some(swapout) = self.driver.ops().swapout {
-            // SAFETY: The handle is attached; the batch is in phase `Running`
-            // and stays valid until the driver completes it.
-            unsafe { swapout(self.handle, batch.cast()) };
-        }
-    }
-
-    /// Reads the page at `index` from `slot`. Without the fault lock.
-    ///
-    /// # Errors
-    ///
-    /// What the driver answers.
-    pub(crate) fn swapin(&self, index: u64, slot: Slot, page: &mut NewPage) -> Result {
-        let swapin = self.driver.ops().swapin.ok_or(code::EINVAL)?;
-        let _in_swapin = InCallback::enter(Callback::SWAPVMA_IN_SWAPIN);
-        // SAFETY: The handle is attached, and the page is the caller's.
-        to_result(unsafe { swapin(self.handle, index, slot.get(), page.as_page()) })
-    }
-
-    /// Forgets `slot`, which no entry and no record has any more. May sleep: no
-    /// folio lock, and no batch in flight, waits for it.
-    pub(crate) fn discard(&self, slot: Slot) {
-        if let Some(discard) = self.driver.ops().discard {
-            let _in_discard = InCallback::enter(Callback::SWAPVMA_IN_DISCARD);
-            // SAFETY: The handle is attached.
-            unsafe { discard(self.handle, slot.get()) };
-        }
-    }
-
-    /// Returns the bytes stored for the region.
-    pub(crate) fn stored_bytes(&self) -> u64 {
-        match self.driver.ops().stored_bytes {
-            // SAFETY: The handle is attached.
-            Some(stored_bytes) => unsafe { stored_bytes(self.handle) },
-            None => 0,
-        }
-    }
-
-    /// Tells the driver of a new mapping.
-    pub(crate) fn vma_open(&self, first: u64, count: u64) {
-        if let Some(vma_open) = self.driver.ops().vma_open {
-            // SAFETY: The handle is attached.
-            unsafe { vma_open(self.handle, first, count) };
-        }
-    }
-
-    /// Tells the driver that a mapping is gone.
-    pub(crate) fn vma_close(&self, first: u64, count: u64) {
-        if let Some(vma_close) = self.driver.ops().vma_close {
-            // SAFETY: The handle is attached.
-            unsafe { vma_close(self.handle, first, count) };
-        }
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        let ops = self.driver.ops();
-        let owner = ops.owner;
-        if let Some(detach) = ops.detach {
-            // SAFETY: By the type invariant the handle is attached.
-            unsafe { detach(self.handle) };
-        }
-        self.driver.regions.sub(1);
-        // SAFETY: By the type invariant the module is held.
-        unsafe { bindings::swapvma_module_put(owner) };
     }
 }
 
@@ -448,12 +471,13 @@ impl<T: Driver> Table<T> {
         // Drivers of this module need no reference to it.
         owner: core::ptr::null_mut(),
         deadline_ms: 0,
-        reserved: 0,
+        flags: 0,
         attach: Some(Self::attach),
         detach: Some(Self::detach),
         swapout: Some(Self::swapout),
         swapin: Some(Self::swapin),
         discard: Some(Self::discard),
+        range_hint: None,
         stored_bytes: Some(Self::stored_bytes),
         vma_open: None,
         vma_close: None,
@@ -470,9 +494,10 @@ impl<T: Driver> Table<T> {
         // SAFETY: By the boundary, the arguments are valid.
         let args = unsafe { &*args };
         let attach = Attach {
-            pages: args.pages,
             // SAFETY: By the boundary, the name is NUL-terminated.
             algorithm: unsafe { CStr::from_char_ptr(args.algorithm) },
+            // SAFETY: By the boundary, they are NUL-terminated.
+            options: unsafe { CStr::from_char_ptr(args.options) },
         };
         match T::attach(&attach) {
             Ok(new) => {
@@ -522,26 +547,11 @@ impl<T: Driver> Table<T> {
     /// # Safety
     ///
     /// Called by [`Attached::swapin`].
-    unsafe extern "C" fn swapin(
-        handle: *mut c_void,
-        index: u64,
-        slot: u64,
-        page: *mut kernel::bindings::page,
-    ) -> c_int {
-        // SAFETY: The page is valid.
-        let folio = unsafe { bindings::swapvma_page_folio(page) };
-        // SAFETY: On 64-bit all memory is mapped.
-        let address = unsafe { bindings::swapvma_folio_address(folio) };
-        // SAFETY: By the boundary, nobody else can see the page.
-        let bytes = unsafe { &mut *address.cast::<PageBytes>() };
-        let Some(slot) = Slot::new(slot) else {
-            return code::EINVAL.to_errno();
-        };
+    unsafe extern "C" fn swapin(handle: *mut c_void, read: *mut bindings::swapvma_read) {
         // SAFETY: The handle is attached.
-        match T::swapin(unsafe { Self::handle(handle) }, index, slot, bytes) {
-            Ok(()) => 0,
-            Err(error) => error.to_errno(),
-        }
+        let handle = unsafe { Self::handle(handle) };
+        // SAFETY: The read was handed to this function.
+        unsafe { read::serve(read, |slot, bytes| T::swapin(handle, slot, bytes)) };
     }
 
     /// # Safety

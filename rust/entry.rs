@@ -45,10 +45,13 @@ const READING: u64 = 4;
 const POISONED: u64 = 5;
 
 const _: () = assert!(STORED_SHIFT + FILL_BITS <= u64::BITS);
-const _: () = assert!(STORED_SHIFT + SLOT_BITS <= u64::BITS);
+const _: () = assert!(STORED_SHIFT + SLOT_BITS + DRIVER_BITS <= u64::BITS);
 
 /// Bits of a slot, the driver's name for one stored page.
 pub(crate) const SLOT_BITS: u32 = 56;
+
+/// Bits for the driver in the list of a region.
+const DRIVER_BITS: u32 = 3;
 
 /// Address of an object that an entry refers to, a multiple of 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,19 +69,40 @@ impl Address {
     }
 }
 
-/// A slot below 2^[`SLOT_BITS`].
+/// A slot below 2^[`SLOT_BITS`], and which of the region's drivers it is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(u64);
 
 impl Slot {
-    /// Wraps `slot`; `None` if it is too large to fit an entry.
+    /// Wraps `slot` of the first driver; `None` if it is too large.
     pub(crate) fn new(slot: u64) -> Option<Self> {
         (slot >> SLOT_BITS == 0).then_some(Self(slot))
     }
 
-    /// Returns the number.
+    /// Returns the driver's number for it.
     pub(crate) fn get(self) -> u64 {
+        self.0 & ((1 << SLOT_BITS) - 1)
+    }
+
+    /// Returns the slot of the same number of driver `which`; `None` if there
+    /// cannot be so many drivers.
+    pub(crate) fn of_driver(self, which: usize) -> Option<Self> {
+        (which >> DRIVER_BITS == 0).then_some(Self((which as u64) << SLOT_BITS | self.get()))
+    }
+
+    /// Returns which of the region's drivers has it.
+    pub(crate) fn driver(self) -> usize {
+        (self.0 >> SLOT_BITS) as usize
+    }
+
+    /// Returns number and driver in one word.
+    pub(crate) fn to_word(self) -> u64 {
         self.0
+    }
+
+    /// Undoes [`Slot::to_word`]; `None` for other words.
+    pub(crate) fn from_word(word: u64) -> Option<Self> {
+        (word >> (SLOT_BITS + DRIVER_BITS) == 0).then_some(Self(word))
     }
 }
 

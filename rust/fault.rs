@@ -11,6 +11,7 @@ use crate::{
     bindings as ours,
     entry::{
         Entry,
+        Slot,
         State,
         Stored, //
     },
@@ -24,6 +25,7 @@ use crate::{
         NewPage, //
     },
     fs,
+    limit::BATCH_PAGES,
     lockdep,
     read::{
         Read,
@@ -200,13 +202,13 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
             Step::Read(read, target) if vmf.may_retry() => {
                 return MAJOR
                     | vmf.retry(|region| {
+                        read_ahead(region, index, read.source());
                         // The retry meets the outcome in the entry, unless the
                         // task dies and another one should read again.
                         let failed = read.run_in(region, target).is_err();
-                        if let Some(entry) = region.table.find(index) {
-                            if failed && is_killed() {
-                                read.reset(entry);
-                            }
+                        match region.table.find(index) {
+                            Some(entry) if failed && is_killed() => read.reset(entry),
+                            _ => {}
                         }
                     });
             }
@@ -214,7 +216,8 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
                 let Some(region) = vmf.open_region() else {
                     return SIGBUS;
                 };
-                if let Err(outcome) = unless_killed(read.run_elsewhere(region, target)) {
+                read.run_elsewhere(region, target);
+                if let Err(outcome) = unless_killed(read.wait(vmf.region())) {
                     return outcome;
                 }
             }
@@ -228,6 +231,46 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
                     return outcome;
                 }
             }
+        }
+    }
+}
+
+/// Starts to read the pages that follow, if faults go forward and the driver
+/// says that these are cheap to read along. Waits for none of them.
+fn read_ahead(region: &OpenRegion, index: u64, slot: Slot) {
+    let mut next = index + 1;
+    if region.next_read.load() == index {
+        let attached = region.drivers.get(slot.driver());
+        let hint = attached.map_or(0, |attached| attached.range_hint(index, slot));
+        let end = (next + hint.min(BATCH_PAGES as u64)).min(region.pages());
+        while next < end && read_one_ahead(region, next) {
+            next += 1;
+        }
+    }
+    region.next_read.store_release(next);
+}
+
+/// Starts to read a page, if there is room for it below the limit.
+fn read_one_ahead(region: &OpenRegion, index: u64) -> bool {
+    let Some(entry) = region.table.find(index) else {
+        return false;
+    };
+    let State::Swapped(Stored::Slot(slot)) = entry.peek() else {
+        return false;
+    };
+    if region.residency.excess(headroom(region)) != 0 || !region.residency.try_reserve() {
+        return false;
+    }
+    let started = prepare(region, false)
+        .and_then(|target| Ok(Read::start(region, entry, index, slot)?.map(|read| (read, target))));
+    match started {
+        Ok(Some((read, target))) => {
+            read.run_elsewhere(region.clone(), target);
+            true
+        }
+        _ => {
+            region.unreserve();
+            false
         }
     }
 }
@@ -270,7 +313,7 @@ fn look(vmf: &Vmf, entry: &Entry, index: u64) -> Step {
                 return step;
             }
             let step = prepare(region, false).and_then(|target| {
-                Ok(Read::start(entry, index, slot)?.map(|read| Step::Read(read, target)))
+                Ok(Read::start(region, entry, index, slot)?.map(|read| Step::Read(read, target)))
             });
             finish(vmf, step)
         }
@@ -376,7 +419,7 @@ fn reserve(vmf: &Vmf) -> core::result::Result<(), Step> {
 
 /// Pages that the swapper keeps free below the limit.
 pub(crate) fn headroom(region: &Region) -> u64 {
-    const MOST: u64 = 2 * crate::limit::BATCH_PAGES as u64;
+    const MOST: u64 = 2 * BATCH_PAGES as u64;
     (region.residency.limit() / 4).min(MOST)
 }
 
@@ -505,13 +548,27 @@ pub(crate) fn is_killed() -> bool {
     unsafe { ours::swapvma_killed() }
 }
 
+/// What to do at a limit that waiting does not help against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Wait for the swapper, and go over the limit if that cannot help.
+    Wait,
+    /// Fail.
+    Refuse,
+}
+
 /// Brings a page into memory and returns it locked; `None` if it is empty. No
 /// lock held but the inode's; may sleep. Returns whether a driver was asked.
 ///
 /// # Errors
 ///
-/// `EIO` for a page that cannot be read, `ENOMEM`, `EINTR`.
-pub(crate) fn populate(region: &OpenRegion, index: u64) -> Result<Option<(Locked, bool)>> {
+/// `EIO` for a page that cannot be read, `ENOMEM`, `EINTR`, `ENOSPC` if the
+/// limit is refused.
+pub(crate) fn populate(
+    region: &OpenRegion,
+    index: u64,
+    patience: Patience,
+) -> Result<Option<(Locked, bool)>> {
     let mut came_in = false;
     loop {
         let Some(entry) = region.table.find(index) else {
@@ -537,21 +594,62 @@ pub(crate) fn populate(region: &OpenRegion, index: u64) -> Result<Option<(Locked
                 }
             }
             Found::Swapped(stored) => {
-                while !region.residency.try_reserve() {
-                    if region.is_stalled() {
-                        region.residency.force_reserve();
-                        region.counters.over_limit.count(1);
-                        break;
-                    }
-                    wait_for_limit(region);
-                    if is_killed() {
-                        return Err(code::EINTR);
-                    }
-                }
+                reserve_patiently(region, patience)?;
                 came_in = read_in(region, entry, index, stored)?;
             }
         }
     }
+}
+
+/// As [`populate`], but an empty page becomes one of zeroes.
+///
+/// # Errors
+///
+/// Those of [`populate`]; `EINVAL` past the size.
+pub(crate) fn obtain(region: &OpenRegion, index: u64) -> Result<Locked> {
+    loop {
+        if index >= region.pages() {
+            return Err(code::EINVAL);
+        }
+        if let Some((page, _)) = populate(region, index, Patience::Wait)? {
+            return Ok(page);
+        }
+        let entry = region.table.fill(index)?;
+        reserve_patiently(region, Patience::Wait)?;
+        let made = make(region, entry, index, State::Empty);
+        match made {
+            Ok(Some(page)) => return Ok(page),
+            Ok(None) => region.unreserve(),
+            Err(error) => {
+                region.unreserve();
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Reserves residency for one page, and waits for the limit as long as that can
+/// help. No lock held but the inode's.
+///
+/// # Errors
+///
+/// `EINTR` if the task was killed meanwhile; `ENOSPC`.
+fn reserve_patiently(region: &OpenRegion, patience: Patience) -> Result {
+    while !region.residency.try_reserve() {
+        if patience == Patience::Refuse {
+            return Err(code::ENOSPC);
+        }
+        if region.is_stalled() {
+            region.residency.force_reserve();
+            region.counters.over_limit.count(1);
+            return Ok(());
+        }
+        wait_for_limit(region);
+        if is_killed() {
+            return Err(code::EINTR);
+        }
+    }
+    Ok(())
 }
 
 /// Reads a page for [`populate`]. Residency was reserved.
@@ -568,7 +666,7 @@ fn read_in(region: &OpenRegion, entry: &Entry, index: u64, stored: Stored) -> Re
         }
     };
     let started = prepare(region, false)
-        .and_then(|target| Ok(Read::start(entry, index, slot)?.map(|read| (read, target))))
+        .and_then(|target| Ok(Read::start(region, entry, index, slot)?.map(|read| (read, target))))
         .inspect_err(|_| region.unreserve())?;
     match started {
         None => {
@@ -577,8 +675,7 @@ fn read_in(region: &OpenRegion, entry: &Entry, index: u64, stored: Stored) -> Re
         }
         Some((read, target)) => {
             read.run_in(region, target)
-                .inspect_err(|_| read.reset(entry))
-                .map_err(|_| code::EIO)?;
+                .inspect_err(|_| read.reset(entry))?;
             Ok(true)
         }
     }

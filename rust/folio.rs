@@ -183,6 +183,24 @@ impl Folio {
         unsafe { ours::swapvma_folio_pinned(self.0.as_ptr()) }
     }
 
+    /// Pins the page, as GUP does for I/O. The pin outlives this reference.
+    pub(crate) fn pin(&self) {
+        // SAFETY: By the type invariant the folio is valid.
+        unsafe { ours::swapvma_folio_pin(self.0.as_ptr()) };
+    }
+
+    /// Undoes [`Folio::pin`].
+    pub(crate) fn unpin(&self) {
+        // SAFETY: By the type invariant the folio is valid; `self` keeps it.
+        unsafe { ours::swapvma_folio_unpin(self.0.as_ptr()) };
+    }
+
+    /// Returns the index that the page has or had in its region.
+    pub(crate) fn index(&self) -> u64 {
+        // SAFETY: By the type invariant the folio is valid.
+        unsafe { ours::swapvma_folio_index(self.0.as_ptr()) as u64 }
+    }
+
     /// Whether a memory error hit the page.
     pub(crate) fn is_poisoned(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.
@@ -205,6 +223,25 @@ impl Folio {
     pub(crate) fn set_dirty(&self) {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { ours::swapvma_folio_set_dirty(self.0.as_ptr()) };
+    }
+
+    /// Copies another page to this one, which nobody else uses. As
+    /// [`Folio::copy_to`].
+    ///
+    /// # Errors
+    ///
+    /// `EIO` on a memory error.
+    pub(crate) fn copy_from(&self, from: &Folio) -> Result {
+        // SAFETY: By the type invariant the folio is valid; on 64-bit all
+        // memory is mapped.
+        let to = unsafe { ours::swapvma_folio_address(self.0.as_ptr()) };
+        // SAFETY: Both are a page long.
+        let left = unsafe { ours::swapvma_folio_copy(to, from.0.as_ptr()) };
+        if left == 0 {
+            Ok(())
+        } else {
+            Err(code::EIO)
+        }
     }
 
     /// Copies the page, which others may change meanwhile. A memory error in
@@ -253,6 +290,11 @@ impl NewPage {
     /// Returns the node of the page's memory.
     pub(crate) fn nid(&self) -> i32 {
         self.0.nid()
+    }
+
+    /// Returns the page as any other.
+    pub(crate) fn into_folio(self) -> Folio {
+        self.0
     }
 
     /// Returns the content.

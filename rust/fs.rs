@@ -9,9 +9,9 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use crate::{
+    attached::Attached,
     bindings as ours,
     device,
-    driver::Attached,
     error::{
         code,
         eopnotsupp,
@@ -47,7 +47,8 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        ArcBorrow, //
+        ArcBorrow,
+        SetOnce, //
     },
 };
 
@@ -117,6 +118,38 @@ impl Drop for OpenFile {
     }
 }
 
+/// A reference to the module that created a region.
+///
+/// # Invariants
+///
+/// Null, or a module of which this value owns a reference.
+pub(crate) struct Owner(*mut bindings::module);
+
+// SAFETY: References to modules may be used from any task.
+unsafe impl Send for Owner {}
+// SAFETY: As above.
+unsafe impl Sync for Owner {}
+
+impl Owner {
+    /// Takes a reference; `None` if the module is going away.
+    ///
+    /// # Safety
+    ///
+    /// `module` is null or that of the caller, which is thus loaded.
+    pub(crate) unsafe fn take(module: *mut bindings::module) -> Option<Self> {
+        // SAFETY: By the safety requirement.
+        // INVARIANT: The call takes the reference.
+        unsafe { ours::swapvma_try_module_get(module) }.then_some(Self(module))
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant there is a reference to give up.
+        unsafe { ours::swapvma_module_put(self.0) };
+    }
+}
+
 /// What a region knows of its file and inode.
 ///
 /// # Invariants
@@ -125,6 +158,8 @@ impl Drop for OpenFile {
 pub(crate) struct RegionFile {
     file: Atomic<*mut bindings::file>,
     inode: NonNull<bindings::inode>,
+    /// The module that created the region, if it is another one.
+    owner: SetOnce<Owner>,
 }
 
 // SAFETY: Files and inodes are used from any task.
@@ -141,6 +176,11 @@ impl RegionFile {
         let file = unsafe { bindings::get_file_active(self.file.as_ptr()) };
         // INVARIANT: The call above took the reference.
         NonNull::new(file).map(OpenFile)
+    }
+
+    /// Holds the module that created the region for as long as that lives.
+    pub(crate) fn set_owner(&self, owner: Owner) {
+        self.owner.populate(owner);
     }
 
     /// Returns the size in bytes.
@@ -257,7 +297,7 @@ impl Drop for Pin {
 
 /// Creates a region of `size` bytes and at most `limit` resident pages, and its
 /// file. May sleep and allocate.
-pub(crate) fn create(attached: Attached, size: u64, limit: u64) -> Result<OpenFile> {
+pub(crate) fn create(attached: Arc<Attached>, size: u64, limit: u64) -> Result<OpenFile> {
     let pin = Pin::new()?;
     // SAFETY: The mount is pinned.
     let inode = from_err_ptr(unsafe { bindings::alloc_anon_inode((*pin.mount()).mnt_sb) })?;
@@ -303,6 +343,7 @@ pub(crate) fn create(attached: Attached, size: u64, limit: u64) -> Result<OpenFi
     let region_file = RegionFile {
         file: Atomic::new(file.as_ptr()),
         inode,
+        owner: SetOnce::new(),
     };
     let region = Region::new(attached, region_file, limit)?;
     let region = Arc::into_raw(region).cast_mut();
@@ -473,11 +514,9 @@ unsafe extern "C" fn show_fdinfo(seq: *mut bindings::seq_file, file: *mut bindin
     // SAFETY: By the safety requirement.
     let (seq, region) = unsafe { (SeqFile::from_raw(seq), region_of(file)) };
     seq_print!(seq, "swapvma_region:\t{}\n", region.id);
-    seq_print!(
-        seq,
-        "swapvma_driver:\t{}\n",
-        region.attached.driver().name()
-    );
+    region.drivers.for_each(|attached| {
+        seq_print!(seq, "swapvma_driver:\t{}\n", attached.driver().name());
+    });
     stats::for_each(&stats::read(region), |name, value| {
         seq_print!(seq, "swapvma_{}:\t{}\n", name, value);
     });

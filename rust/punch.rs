@@ -17,7 +17,10 @@ use crate::{
         code,
         Result, //
     },
-    fault,
+    fault::{
+        self,
+        Patience, //
+    },
     kthread,
     range::{
         pages_of,
@@ -38,7 +41,7 @@ pub(crate) fn remove(region: &Region, pages: Range<u64>) {
     let mut index = pages.start;
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
         if let Some(entry) = region.table.find(at) {
-            while !remove_one(region, entry, at) {}
+            while !region.moving(|| remove_one(region, entry, at)) {}
         }
         kthread::cond_resched();
         index = at + 1;
@@ -61,7 +64,7 @@ fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
             let slot = region.remove(entry, &page, State::Empty);
             drop(page);
             if let Some(slot) = slot {
-                region.attached.discard(slot);
+                region.discard(slot);
             }
             true
         }
@@ -71,7 +74,7 @@ fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
             }
             region.counters.swapped.sub(1);
             if let Stored::Slot(slot) = stored {
-                region.attached.discard(slot);
+                region.discard(slot);
             }
             true
         }
@@ -81,7 +84,7 @@ fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
                 region.counters.swapped.sub(1);
             }
             if let Some(Some(slot)) = punched {
-                region.attached.discard(slot);
+                region.discard(slot);
             }
             punched.is_some()
         }
@@ -166,7 +169,7 @@ pub(crate) fn hole(region: &OpenRegion, offset: u64, length: u64) -> Result {
 
 /// Zeroes some bytes of a page, which is brought into memory unless it is empty.
 fn zero(region: &OpenRegion, index: u64, bytes: Range<u64>) -> Result {
-    let Some((page, _)) = fault::populate(region, index)? else {
+    let Some((page, _)) = fault::populate(region, index, Patience::Wait)? else {
         return Ok(());
     };
     page.zero(bytes.start as usize, bytes.end as usize);

@@ -8,9 +8,18 @@
 //! in SIGBUS; the first of them sets the entry back to `Swapped`. A punch or a
 //! truncation replaces the entry, and the late read then discards its slot
 //! itself. Nobody waits for a driver to do that.
+//!
+//! The driver has a token and completes it in any context. If that happens
+//! before its callback returns, the task that called it publishes the page,
+//! otherwise a reader thread does. A read that misses the driver's deadline
+//! fails for whoever waits for it; it still owns its page, and publishes it if
+//! the answer comes after all.
 
 use crate::{
     atomic::Word,
+    attached::Attached,
+    bindings as ours,
+    deadline,
     entry::{
         Address,
         Entry,
@@ -23,7 +32,10 @@ use crate::{
         code,
         Result, //
     },
-    folio::NewPage,
+    folio::{
+        NewPage,
+        PageBytes, //
+    },
     lockdep,
     reader,
     record,
@@ -47,14 +59,30 @@ use kernel::{
     },
 };
 
+/// What became of a read, for those who wait for it.
 const PENDING: u64 = 0;
 const DONE: u64 = 1;
 const FAILED: u64 = 2;
+
+/// Where a read is.
+const NEW: u64 = 0;
+/// In the driver's callback.
+const CALLED: u64 = 1;
+/// The callback returned without an answer.
+const AWAY: u64 = 2;
+/// The driver answered.
+const ANSWERED: u64 = 3;
 
 /// What a read fills.
 pub(crate) struct Target {
     pub(crate) page: NewPage,
     pub(crate) record: record::Unused,
+}
+
+/// What a read needs until it is published.
+struct Job {
+    region: OpenRegion,
+    target: Target,
 }
 
 /// A swapin in flight.
@@ -63,10 +91,19 @@ pub(crate) struct Target {
 pub(crate) struct Read {
     index: u64,
     source: Slot,
+    attached: Arc<Attached>,
+    /// Address of the page to fill.
+    page: Word,
+    /// When it began, in nanoseconds.
+    since: u64,
+    phase: Word,
+    /// Whether the driver failed to read it.
+    error: Word,
+    /// The deadline passed.
+    late: Word,
     status: Word,
-    /// For a reader thread: what to fill, and the region, open.
     #[pin]
-    job: SpinLock<Option<(OpenRegion, Target)>>,
+    job: SpinLock<Option<Job>>,
     #[pin]
     work: Work<Read>,
 }
@@ -79,22 +116,48 @@ impl WorkItem for Read {
     type Pointer = Arc<Read>;
 
     fn run(this: Arc<Read>) {
-        let job = this.job.lock().take();
-        if let Some((region, target)) = job {
-            // The waiters read the outcome.
-            let _ = this.run_in(&region, target);
+        if this.phase.load() == NEW {
+            this.call();
+        } else {
+            this.publish();
         }
+    }
+}
+
+/// A read in the hands of its driver.
+pub(crate) struct Token(Arc<Read>);
+
+impl Token {
+    /// Turns the token into what the boundary passes to `swapin`.
+    pub(crate) fn into_raw(self) -> *mut ours::swapvma_read {
+        Arc::into_raw(self.0).cast_mut().cast()
     }
 }
 
 impl Read {
     /// Begins to read page `index` from a slot: the entry becomes `Reading`.
     /// `None` if it changed meanwhile. May sleep and allocate.
-    pub(crate) fn start(entry: &Entry, index: u64, from: Slot) -> Result<Option<Arc<Read>>> {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EIO` if the driver is gone.
+    pub(crate) fn start(
+        region: &Region,
+        entry: &Entry,
+        index: u64,
+        from: Slot,
+    ) -> Result<Option<Arc<Read>>> {
+        let attached = region.drivers.get(from.driver()).ok_or(code::EIO)?;
         let read = Arc::pin_init(
             pin_init!(Read {
                 index,
                 source: from,
+                attached,
+                page: Word::new(0),
+                since: deadline::now_ns(),
+                phase: Word::new(NEW),
+                error: Word::new(0),
+                late: Word::new(0),
                 status: Word::new(PENDING),
                 job <- kernel::new_spinlock!(None, "swapvma_read"),
                 work <- new_work!("swapvma_read"),
@@ -129,55 +192,112 @@ impl Read {
     /// Gives a locked entry another state and returns the reference that it had
     /// to this read.
     fn replace(&self, entry: &mut LockedEntry<'_>, then: State) -> Option<Arc<Read>> {
-        let State::Reading(address) = entry.get() else {
-            return None;
-        };
-        if address.get() != core::ptr::from_ref(self) as u64 {
+        if !self.is_at(entry) {
             return None;
         }
         entry.set(then);
         // SAFETY: The entry owned a reference and refers to the read no more.
-        Some(unsafe { Arc::from_raw(address.get() as *const Read) })
+        Some(unsafe { Arc::from_raw(core::ptr::from_ref(self)) })
     }
 
-    /// Reads and publishes, or fails. No lock held; may sleep.
+    fn is_at(&self, entry: &LockedEntry<'_>) -> bool {
+        matches!(entry.get(), State::Reading(address)
+            if address.get() == core::ptr::from_ref(self) as u64)
+    }
+
+    /// Reads in the calling task and waits for the answer. No lock held.
     ///
     /// # Errors
     ///
-    /// What the driver answers.
-    pub(crate) fn run_in(&self, region: &Region, target: Target) -> Result {
-        let Target { mut page, record } = target;
-        let result = region.attached.swapin(self.index, self.source, &mut page);
-        let owned = self.publish(region, page, record, &result);
-        if !owned {
-            // Punched meanwhile: nobody else knows the slot any more.
-            region.attached.discard(self.source);
+    /// As [`Read::wait`].
+    pub(crate) fn run_in(self: &Arc<Self>, region: &OpenRegion, target: Target) -> Result {
+        self.prepare(region.clone(), target);
+        if self.call() {
+            return self.outcome();
         }
-        region.wait.wake_all();
-        result
+        self.wait(region)
     }
 
-    /// Applies the outcome to the entry. Returns whether the entry was still
-    /// this read's.
-    fn publish(
-        &self,
-        region: &Region,
-        page: NewPage,
-        record: record::Unused,
-        result: &Result,
-    ) -> bool {
+    /// Reads in a reader thread, for which the caller may [`Read::wait`]. Does
+    /// not sleep.
+    pub(crate) fn run_elsewhere(self: &Arc<Self>, region: OpenRegion, target: Target) {
+        self.prepare(region, target);
+        reader::enqueue(self.clone());
+    }
+
+    fn prepare(&self, region: OpenRegion, mut target: Target) {
+        self.page.store_release(target.page.as_page() as u64);
+        *self.job.lock() = Some(Job { region, target });
+    }
+
+    /// Calls the driver. Returns whether the read is over.
+    fn call(self: &Arc<Self>) -> bool {
+        self.phase.store_release(CALLED);
+        self.attached.swapin(Token(self.clone()));
+        if self.phase.cmpxchg(CALLED, AWAY).is_ok() {
+            return false;
+        }
+        self.publish();
+        true
+    }
+
+    /// The driver answered. Any context.
+    fn complete(self: Arc<Self>, error: i32) {
+        // Unregistration waits for this section, not for the caller's context.
+        let _rcu = kernel::sync::rcu::read_lock();
+        self.error.store_release(u64::from(error != 0));
+        if self.phase.cmpxchg(CALLED, ANSWERED).is_ok() {
+            // The caller of the callback goes on, and has a reference.
+            return;
+        }
+        if self.phase.cmpxchg(AWAY, ANSWERED).is_ok() {
+            reader::enqueue(self);
+        } else {
+            kernel::pr_err_once!("a driver completed a read that it did not have\n");
+        }
+    }
+
+    /// Applies the driver's answer. Process context.
+    fn publish(&self) {
+        let Some(Job { region, target }) = self.job.lock().take() else {
+            return;
+        };
+        let owned = match self.error.load() {
+            0 => self.succeed(&region, target),
+            _ => self.fail(&region),
+        };
+        if !owned {
+            // Punched meanwhile: nobody else knows the slot any more.
+            self.attached.discard(self.source);
+        }
+        region.wait.wake_all();
+    }
+
+    /// The page could not be read. Returns whether the entry was still this
+    /// read's.
+    fn fail(&self, region: &Region) -> bool {
+        let Some(entry) = region.table.find(self.index) else {
+            return false;
+        };
+        let owned = {
+            let locked = entry.lock();
+            self.status.store_release(FAILED);
+            self.is_at(&locked)
+        };
+        region.residency.release();
+        if self.late.load() == 0 {
+            region.counters.read_failures.count(1);
+        }
+        owned
+    }
+
+    /// The page was read. As [`Read::fail`].
+    fn succeed(&self, region: &Region, target: Target) -> bool {
+        let Target { page, record } = target;
         let Some(entry) = region.table.find(self.index) else {
             return false;
         };
         let mut locked = entry.lock();
-        if result.is_err() {
-            self.status.store_release(FAILED);
-            let owned = self.is_at(&locked);
-            drop(locked);
-            region.residency.release();
-            region.counters.read_failures.count(1);
-            return owned;
-        }
         self.status.store_release(DONE);
         let Some(this) = self.replace(&mut locked, State::Empty) else {
             drop(locked);
@@ -201,47 +321,64 @@ impl Read {
         true
     }
 
-    fn is_at(&self, entry: &LockedEntry<'_>) -> bool {
-        matches!(entry.get(), State::Reading(address)
-            if address.get() == core::ptr::from_ref(self) as u64)
-    }
-
-    /// Reads in a reader thread and waits for it, for a fault that holds its
-    /// lock and may not give it up.
-    ///
-    /// # Errors
-    ///
-    /// `EINTR` if the task was killed meanwhile; `EIO`.
-    pub(crate) fn run_elsewhere(self: &Arc<Self>, region: OpenRegion, target: Target) -> Result {
-        let waiter = region.clone();
-        *self.job.lock() = Some((region, target));
-        reader::enqueue(self.clone());
-        self.wait(&waiter)
-    }
-
-    /// Waits until the read is over.
+    /// Waits until the read is over, at most until the driver's deadline.
     ///
     /// # Errors
     ///
     /// `EINTR` if the task was killed meanwhile; `EIO` if the read failed.
     pub(crate) fn wait(&self, region: &Region) -> Result {
         lockdep::wait_for_swapin();
-        region
-            .wait
-            .wait(Signals::Kill, || self.status.load() != PENDING)?;
+        let over = || self.status.load() != PENDING || self.late.load() != 0;
+        let took = deadline::now_ns().saturating_sub(self.since) / 1_000_000;
+        let left = self.attached.driver().deadline_ms().saturating_sub(took);
+        if !region.wait.wait_timeout(Signals::Kill, Some(left), over)? {
+            self.miss_deadline(region);
+        }
+        self.outcome()
+    }
+
+    fn miss_deadline(&self, region: &Region) {
+        if self.late.cmpxchg(0, 1).is_err() || self.status.load() != PENDING {
+            return;
+        }
+        region.counters.read_failures.count(1);
+        let driver = self.attached.driver();
+        pr_err!(
+            "driver {} did not read page {} within {} ms: quarantined\n",
+            driver.name(),
+            self.index,
+            driver.deadline_ms()
+        );
+        driver.quarantine();
+        region.wait.wake_all();
+    }
+
+    fn outcome(&self) -> Result {
         if self.has_failed() {
             return Err(code::EIO);
         }
         Ok(())
     }
 
-    /// Whether the read failed.
+    /// Whether the read failed, or is late.
     pub(crate) fn has_failed(&self) -> bool {
-        self.status.load() == FAILED
+        match self.status.load() {
+            PENDING => self.late.load() != 0,
+            status => status == FAILED,
+        }
+    }
+
+    /// Returns where the page is read from.
+    pub(crate) fn source(&self) -> Slot {
+        self.source
     }
 
     /// Sets the entry of a failed read back, so that the next fault reads again.
+    /// The entry of one that is late stays until the driver answers.
     pub(crate) fn reset(&self, entry: &Entry) {
+        if self.status.load() != FAILED {
+            return;
+        }
         let mut locked = entry.lock();
         let this = self.replace(&mut locked, State::Swapped(Stored::Slot(self.source)));
         drop(locked);
@@ -253,10 +390,80 @@ impl Read {
     pub(crate) fn punch(&self, entry: &Entry) -> Option<Option<Slot>> {
         let mut locked = entry.lock();
         let this = self.replace(&mut locked, State::Empty)?;
-        // Decided under the entry bit, as in `publish`.
-        let failed = self.has_failed();
+        // Decided under the entry bit, as in `fail`.
+        let failed = self.status.load() == FAILED;
         drop(locked);
         drop(this);
         Some(failed.then_some(self.source))
     }
+}
+
+/// Turns the boundary's opaque read into ours.
+///
+/// # Safety
+///
+/// `read` is what `swapin` was called with, not yet completed.
+unsafe fn from_c<'a>(read: *const ours::swapvma_read) -> &'a Read {
+    // SAFETY: By the safety requirement; the token is a reference to a `Read`.
+    unsafe { &*read.cast::<Read>() }
+}
+
+/// Lets a driver of this module, which answers at once, read a page.
+///
+/// # Safety
+///
+/// As [`from_c`]; the read is not touched afterwards.
+pub(crate) unsafe fn serve(
+    read: *mut ours::swapvma_read,
+    f: impl FnOnce(Slot, &mut PageBytes) -> Result,
+) {
+    // SAFETY: By the safety requirement the token's reference is given back.
+    let read = unsafe { Arc::from_raw(read.cast::<Read>().cast_const()) };
+    // SAFETY: The page is valid until the read is over.
+    let folio = unsafe { ours::swapvma_page_folio(read.page.load() as *mut _) };
+    // SAFETY: As above; on 64-bit all memory is mapped.
+    let address = unsafe { ours::swapvma_folio_address(folio) };
+    // SAFETY: Nobody else can see the page.
+    let bytes = unsafe { &mut *address.cast::<PageBytes>() };
+    let error = f(read.source, bytes).map_or_else(|error| error.to_errno(), |()| 0);
+    read.complete(error);
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
+unsafe extern "C" fn swapvma_read_index(read: *const ours::swapvma_read) -> u64 {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(read) }.index
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
+unsafe extern "C" fn swapvma_read_slot(read: *const ours::swapvma_read) -> u64 {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(read) }.source.get()
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
+unsafe extern "C" fn swapvma_read_page(
+    read: *const ours::swapvma_read,
+) -> *mut kernel::bindings::page {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(read) }.page.load() as *mut kernel::bindings::page
+}
+
+/// # Safety
+///
+/// As [`from_c`]; the read is not touched afterwards.
+#[no_mangle]
+unsafe extern "C" fn swapvma_read_complete(read: *mut ours::swapvma_read, error: c_int) {
+    // SAFETY: By the safety requirement the token's reference is given back.
+    let read = unsafe { Arc::from_raw(read.cast::<Read>().cast_const()) };
+    read.complete(error);
 }

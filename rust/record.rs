@@ -109,12 +109,12 @@ impl Record {
     /// Returns the slot of the copy that the driver still has. It is valid
     /// while the page is clean and stale once it is dirty.
     pub(crate) fn slot(&self) -> Option<Slot> {
-        Slot::new(self.slot.load())
+        Slot::from_word(self.slot.load())
     }
 
     /// Changes the slot. Under the entry bit.
     pub(crate) fn set_slot(&self, slot: Option<Slot>) {
-        self.slot.store_release(slot.map_or(NO_SLOT, Slot::get));
+        self.slot.store_release(slot.map_or(NO_SLOT, Slot::to_word));
     }
 
     /// Whether the clock unmapped the page and nobody touched it since.
@@ -207,7 +207,7 @@ impl Unused {
             self.0.write(Record {
                 lru: Opaque::uninit(),
                 folio: folio.into_raw(),
-                slot: Word::new(slot.map_or(NO_SLOT, Slot::get)),
+                slot: Word::new(slot.map_or(NO_SLOT, Slot::to_word)),
                 meta: Word::new(index & INDEX_MASK),
             })
         };

@@ -10,7 +10,10 @@
 
 use crate::{
     atomic::Word,
-    driver::Attached,
+    attached::{
+        Attached,
+        Drivers, //
+    },
     entry::{
         Address,
         Entry,
@@ -75,8 +78,9 @@ use kernel::{
 pub(crate) struct Region {
     /// Names the region in debugfs.
     pub(crate) id: u64,
-    /// The driver, and its handle for this region.
-    pub(crate) attached: Attached,
+    /// The drivers, and their handles for this region.
+    #[pin]
+    pub(crate) drivers: Drivers,
     /// Where each page is.
     pub(crate) table: Table,
     /// The resident limit.
@@ -105,6 +109,12 @@ pub(crate) struct Region {
     inflight: SpinLock<InFlight>,
     /// Batches in flight: what `close` looks at first.
     in_swapout: Word,
+    /// The driver in whose queue the region is: its address, or 0.
+    pub(crate) queued: Word,
+    /// Who may have taken slots out of the table that are yet to be discarded.
+    pub(crate) movers: Word,
+    /// Page after the one that was last read from a driver.
+    pub(crate) next_read: Word,
     /// What the swapper is asked to do.
     #[pin]
     pub(crate) work: SpinLock<Work>,
@@ -222,7 +232,11 @@ pub(crate) enum Found {
 
 impl Region {
     /// Creates a region around a new file. May sleep and allocate.
-    pub(crate) fn new(attached: Attached, file: RegionFile, limit: u64) -> Result<Arc<Region>> {
+    pub(crate) fn new(
+        attached: Arc<Attached>,
+        file: RegionFile,
+        limit: u64,
+    ) -> Result<Arc<Region>> {
         let id = {
             let mut regions = swapvma_regions.lock();
             let id = regions.next_id;
@@ -232,7 +246,7 @@ impl Region {
         let region = ListArc::<Region, 0>::pin_init(
             try_pin_init!(Region {
                 id,
-                attached,
+                drivers <- Drivers::new(attached),
                 table: Table::new(),
                 residency: Residency::new(limit),
                 counters: Counters::new(),
@@ -246,6 +260,9 @@ impl Region {
                 stalled: Word::new(0),
                 starved: Word::new(0),
                 in_swapout: Word::new(0),
+                queued: Word::new(0),
+                movers: Word::new(0),
+                next_read: Word::new(0),
                 work <- kernel::new_spinlock!(Work::new(), "swapvma_work"),
                 wait <- WaitQueue::new(c"swapvma_region_wait", kernel::static_lock_class!()),
                 links <- ListLinks::new(),
@@ -271,9 +288,8 @@ impl Region {
             unsafe { regions.list.remove(self) }
         };
         drop(listed);
-        // SAFETY: Regions are queued with their own driver only.
-        let queued = unsafe { self.attached.driver().queue.lock().remove(self) };
-        drop(queued);
+        self.drivers
+            .for_each(|attached| attached.driver().forget(self));
     }
 
     /// Returns the size in bytes.
@@ -306,9 +322,29 @@ impl Region {
         self.file.mapping()
     }
 
-    /// Returns the bytes that the driver stores for the region.
+    /// Returns the bytes that the drivers store for the region.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        self.attached.stored_bytes()
+        let mut bytes = 0;
+        self.drivers
+            .for_each(|attached| bytes += attached.stored_bytes());
+        bytes
+    }
+
+    /// Runs `f`, which takes slots out of the table and then discards them. Their
+    /// driver is not removed meanwhile.
+    pub(crate) fn moving<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.movers.add(1);
+        let result = f();
+        self.movers.sub(1);
+        result
+    }
+
+    /// Has a driver forget a slot that no entry and no record has any more. May
+    /// sleep: no folio lock, and no batch in flight, waits for it.
+    pub(crate) fn discard(&self, slot: Slot) {
+        if let Some(attached) = self.drivers.get(slot.driver()) {
+            attached.discard(slot);
+        }
     }
 
     /// Returns the number of batches in flight.
@@ -559,14 +595,26 @@ impl Region {
     /// Whether nobody can bring the region below its limit for now: faults go
     /// over it.
     pub(crate) fn is_stalled(&self) -> bool {
-        self.stalled.load() != 0 || self.attached.driver().is_quarantined()
+        self.stalled.load() != 0 || self.drivers.home().is_none()
     }
 
     /// Asks the swapper to bring the region below its limit. Any context but
     /// hard interrupt.
     pub(crate) fn kick(self: &Arc<Self>) {
-        if self.kicked.cmpxchg(0, 1).is_ok() {
-            self.attached.driver().enqueue(self);
+        if self.kicked.cmpxchg(0, 1).is_ok() && !self.enqueue() {
+            self.kicked.store_release(0);
+        }
+    }
+
+    /// Has the swapper of the region's home look after it. Any context but hard
+    /// interrupt. Returns whether there is one.
+    pub(crate) fn enqueue(self: &Arc<Self>) -> bool {
+        match self.drivers.home() {
+            Some(home) => {
+                home.driver().enqueue(self);
+                true
+            }
+            None => false,
         }
     }
 }

@@ -49,6 +49,8 @@ statistics!(
     launders,
     cancelled,
     kept,
+    retried,
+    no_space,
     write_failures,
     read_failures,
     limit_waits,

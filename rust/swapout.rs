@@ -10,6 +10,7 @@
 //! store takes it out of the batch.
 
 use crate::{
+    attached::Attached,
     batch::{
         Inner,
         Operation,
@@ -36,6 +37,7 @@ use crate::{
     shrinker,
     writeback, //
 };
+use kernel::sync::Arc;
 
 /// What became of some pages.
 #[derive(Default, Clone, Copy)]
@@ -145,21 +147,35 @@ impl Stale {
 
     fn discard(self, region: &Region) {
         for slot in self.slots.iter().flatten() {
-            region.attached.discard(*slot);
+            region.discard(*slot);
         }
     }
 }
 
-/// Writes the candidates out, or launders them. In the region's swapper.
+/// As [`run_moving`], which takes slots out of the table.
 pub(crate) fn run(
     region: &OpenRegion,
+    attached: Option<&Arc<Attached>>,
     operation: Operation,
     candidates: &mut Candidates,
 ) -> Outcome {
-    let driver = region.attached.driver();
-    if driver.is_quarantined() || driver.batch.phase() != Phase::Idle {
+    region.moving(|| run_moving(region, attached, operation, candidates))
+}
+
+/// Writes the candidates out, or launders them. In the swapper of `attached`;
+/// without one, whatever needs no driver is done.
+fn run_moving(
+    region: &OpenRegion,
+    attached: Option<&Arc<Attached>>,
+    operation: Operation,
+    candidates: &mut Candidates,
+) -> Outcome {
+    let usable = attached
+        .filter(|attached| !attached.is_out() && attached.driver().batch.phase() == Phase::Idle);
+    let Some(attached) = usable else {
         return without_driver(region, operation, candidates);
-    }
+    };
+    let driver = attached.driver();
     let mut pages: [Taken; BATCH_PAGES] = [const { None }; BATCH_PAGES];
     let indexes = candidates.sorted();
     let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else {
@@ -185,7 +201,7 @@ pub(crate) fn run(
     if driver.batch.len() == 0 {
         region.leave_flight(ticket);
     } else {
-        outcome.add(writeback::submit(region, ticket, &mut stale));
+        outcome.add(writeback::submit(region, attached, ticket, &mut stale));
     }
     if operation == Operation::Swapout {
         shrinker::note_freed(outcome.done);
@@ -195,7 +211,7 @@ pub(crate) fn run(
     outcome
 }
 
-/// What is left to do while a quarantined driver gets no batch.
+/// What is left to do while there is no driver that takes a batch.
 fn without_driver(
     region: &OpenRegion,
     operation: Operation,

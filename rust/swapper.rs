@@ -7,6 +7,7 @@
 //! at the resident limit, the shrinker, a request from user space.
 
 use crate::{
+    attached::Attached,
     batch::{
         Operation,
         Phase, //
@@ -21,6 +22,7 @@ use crate::{
     lockdep,
     record::Record,
     region::{
+        self,
         OpenRegion,
         Region, //
     },
@@ -92,40 +94,47 @@ pub(crate) fn request(
     pages: Range<u64>,
 ) -> Result<Outcome> {
     lockdep::wait_for_swapper();
-    let driver = region.attached.driver();
     let asked = Request { operation, pages };
     region.wait.wait(Signals::Kill, || {
         !core::mem::replace(&mut region.work.lock().busy, true)
     })?;
-    let token = {
+    region.work.lock().outcome = Outcome::default();
+    let outcome = ask(region, &asked);
+    {
         let mut work = region.work.lock();
-        work.asked += 1;
-        work.outcome = Outcome::default();
-        work.request = Some(asked.clone());
-        work.asked
-    };
-    driver.enqueue(region);
-    // The swapper of a quarantined driver may never come back from it.
-    let waited = region.wait.wait(Signals::Kill, || {
-        region.work.lock().answered >= token || driver.is_quarantined()
-    });
-    let mut work = region.work.lock();
-    work.request = None;
-    work.busy = false;
-    let (outcome, answered) = (work.outcome, work.answered >= token);
-    drop(work);
-    region.wait.wake_all();
-    waited?;
-    if answered {
-        return Ok(outcome);
+        work.request = None;
+        work.busy = false;
     }
-    // The swapper will not see to it, but what needs no driver can be done here.
-    let mut outcome = Outcome::default();
-    let mut rest = Some(asked);
+    region.wait.wake_all();
+    outcome
+}
+
+/// Puts a request to the swapper of the region's home, and to the next one if
+/// that goes away: the swapper of a quarantined driver may never come back.
+fn ask(region: &OpenRegion, asked: &Request) -> Result<Outcome> {
+    while let Some(home) = region.drivers.home() {
+        let token = {
+            let mut work = region.work.lock();
+            work.asked += 1;
+            work.request = Some(asked.clone());
+            work.asked
+        };
+        home.driver().enqueue(region);
+        let is_answered = || region.work.lock().answered >= token;
+        region
+            .wait
+            .wait(Signals::Kill, || is_answered() || home.is_out())?;
+        if is_answered() {
+            return Ok(region.work.lock().outcome);
+        }
+    }
+    // What needs no driver can be done here.
+    let mut outcome = region.work.lock().outcome;
+    let mut rest = Some(asked.clone());
     while let Some(request) = rest {
-        let (step, pages) = walk(region, &request);
+        let (step, pages) = walk(region, None, &request);
         outcome.add(step);
-        rest = pages.map(|pages| Request { operation, pages });
+        rest = pages.map(|pages| Request { pages, ..request });
     }
     Ok(outcome)
 }
@@ -136,7 +145,7 @@ pub(crate) fn press(region: &OpenRegion, pages: u64) {
         let mut work = region.work.lock();
         work.pressure = work.pressure.max(pages);
     }
-    region.attached.driver().enqueue(region);
+    region.enqueue();
 }
 
 /// The thread of a driver.
@@ -153,37 +162,53 @@ pub(crate) fn run(driver: &Arc<Registered>) {
         if kthread::should_stop() {
             return;
         }
-        let Some(region) = next(driver) else {
-            continue;
-        };
-        look_after(&region);
+        if let Some(region) = driver.dequeue() {
+            look_after(&region, driver);
+        }
     }
 }
 
-/// Takes the next region off the queue.
-fn next(driver: &Registered) -> Option<OpenRegion> {
-    let (region, file) = {
-        let mut queue = driver.queue.lock();
-        let region = queue.pop_front()?;
-        let file = region.file.open();
-        (region.into_arc(), file)
-    };
-    Some(OpenRegion::new(region, file?))
+/// The regions of a driver turn to another one, if they have one: whoever waits
+/// for this driver's swapper waits no more. No lock held but that of the list of
+/// drivers.
+pub(crate) fn leave(driver: &Registered) {
+    while let Some(region) = driver.dequeue() {
+        region.enqueue();
+    }
+    for _ in 0..region::count() {
+        let Some(region) = region::next() else { break };
+        if region.drivers.find(driver).is_none() {
+            continue;
+        }
+        if region.kicked.load() != 0 && !region.enqueue() {
+            region.kicked.store_release(0);
+        }
+        region.wait.wake_all();
+    }
 }
 
 /// Does what the region wants, or as much as is its turn.
-fn look_after(region: &OpenRegion) {
+fn look_after(region: &OpenRegion, driver: &Registered) {
+    let Some(home) = region.drivers.home() else {
+        region.kicked.store_release(0);
+        region.wait.wake_all();
+        return;
+    };
+    if !core::ptr::eq(&**home.driver(), driver) {
+        home.driver().enqueue(region);
+        return;
+    }
     let (request, asked, pressure) = {
         let mut work = region.work.lock();
         let pressure = core::mem::take(&mut work.pressure);
         (work.request.take(), work.asked, pressure)
     };
     if let Some(request) = request {
-        answer(region, request, asked);
+        answer(region, &home, request, asked);
     }
     if region.kicked.cmpxchg(1, 0).is_ok() {
         let limit = |region: &Region| region.residency.excess(headroom(region));
-        match shrink(region, Haste::Limit, limit) {
+        match shrink(region, &home, Haste::Limit, limit) {
             // Faults may have filled the room again meanwhile: they asked anew.
             End::Enough => region.stalled.store_release(0),
             End::Nothing => {
@@ -197,10 +222,18 @@ fn look_after(region: &OpenRegion) {
     if pressure != 0 {
         let target = region.residency.resident().saturating_sub(pressure);
         let wanted = |region: &Region| region.residency.resident().saturating_sub(target);
-        if shrink(region, Haste::Pressure, wanted) == End::Turn {
+        if shrink(region, &home, Haste::Pressure, wanted) == End::Turn {
             press(region, wanted(region));
         }
     }
+}
+
+/// Whether another driver gets the region's next pages.
+fn has_moved(region: &Region, home: &Arc<Attached>) -> bool {
+    !region
+        .drivers
+        .home()
+        .is_some_and(|now| Arc::ptr_eq(&now, home))
 }
 
 /// Why pages have to leave.
@@ -219,16 +252,16 @@ enum End {
     Enough,
     /// All pages were gone over, and that made no room.
     Nothing,
-    /// It is another region's turn.
+    /// It is another region's turn, or another driver's.
     Turn,
 }
 
 /// Goes on with a request of user space, and answers it at its end.
-fn answer(region: &OpenRegion, request: Request, asked: u64) {
-    let (outcome, rest) = walk(region, &request);
+fn answer(region: &OpenRegion, home: &Arc<Attached>, request: Request, asked: u64) {
+    let (outcome, rest) = walk(region, Some(home), &request);
     let mut work = region.work.lock();
-    if work.asked != asked {
-        // The task was killed and another one asks.
+    if work.asked != asked || home.is_out() {
+        // The task was killed and another one asks, or it asks elsewhere.
         return;
     }
     work.outcome.add(outcome);
@@ -239,7 +272,9 @@ fn answer(region: &OpenRegion, request: Request, asked: u64) {
                 pages,
             });
             drop(work);
-            region.attached.driver().enqueue(region);
+            if !region.enqueue() {
+                region.wait.wake_all();
+            }
         }
         _ => {
             work.answered = asked;
@@ -250,12 +285,17 @@ fn answer(region: &OpenRegion, request: Request, asked: u64) {
 }
 
 /// Pages out or launders the resident pages of a range, until it is another
-/// region's turn. Returns what is left of the range.
-fn walk(region: &OpenRegion, request: &Request) -> (Outcome, Option<Range<u64>>) {
+/// region's turn, or another driver's. Returns what is left of the range.
+fn walk(
+    region: &OpenRegion,
+    home: Option<&Arc<Attached>>,
+    request: &Request,
+) -> (Outcome, Option<Range<u64>>) {
     let Request { operation, pages } = request.clone();
     let mut outcome = Outcome::default();
     let mut candidates = Candidates::new();
     let mut index = pages.start;
+    let mut first = index;
     let (mut turns, mut seen) = (0, 0u64);
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
         let entry = region.table.find(at);
@@ -269,34 +309,68 @@ fn walk(region: &OpenRegion, request: &Request) -> (Outcome, Option<Range<u64>>)
             turns += 1;
         }
         if candidates.is_full() {
-            outcome.add(swapout::run(region, operation, &mut candidates));
+            let step = swapout::run(region, home, operation, &mut candidates);
+            if let Some(rest) = passed_on(region, home, step, first..pages.end) {
+                outcome.done += step.done;
+                return (outcome, Some(rest));
+            }
+            outcome.add(step);
             candidates = Candidates::new();
+            first = index;
             turns += 1;
         }
         if turns >= TURN {
             break;
         }
     }
-    outcome.add(swapout::run(region, operation, &mut candidates));
+    let step = swapout::run(region, home, operation, &mut candidates);
+    if let Some(rest) = passed_on(region, home, step, first..pages.end) {
+        outcome.done += step.done;
+        return (outcome, Some(rest));
+    }
+    outcome.add(step);
     (outcome, (turns >= TURN).then_some(index..pages.end))
+}
+
+/// Returns `pages` if some of them were refused and another driver may take
+/// them.
+fn passed_on(
+    region: &Region,
+    home: Option<&Arc<Attached>>,
+    step: Outcome,
+    pages: Range<u64>,
+) -> Option<Range<u64>> {
+    let now = region.drivers.home()?;
+    // In the order of the list, so that no request goes round and round.
+    (step.refused != 0 && home.is_some_and(|home| now.id() > home.id())).then_some(pages)
 }
 
 /// Pages out the coldest pages until `excess` is 0 or a scan of all pages made no
 /// room.
-fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) -> End {
+fn shrink(
+    region: &OpenRegion,
+    home: &Arc<Attached>,
+    haste: Haste,
+    excess: impl Fn(&Region) -> u64,
+) -> End {
     for _ in 0..TURN {
         let wanted = excess(region);
         if wanted == 0 || kthread::should_stop() {
             return End::Enough;
         }
         let unevictable = region.residency.unevictable();
-        let (scanned, step) = clock(region, haste, wanted);
+        let (scanned, step) = clock(region, home, haste, wanted);
         // What does not count any more made room as well.
         if step.done != 0 || region.residency.unevictable() > unevictable {
             region.scanned.store_release(0);
             // There is progress: who comes now may wait for it.
             region.stalled.store_release(0);
             continue;
+        }
+        if has_moved(region, home) {
+            // To be tried with another driver.
+            region.scanned.store_release(0);
+            return End::Turn;
         }
         // Three times around: once to age, once to evict, once more to tell
         // what is held from what only was just then.
@@ -308,7 +382,7 @@ fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) ->
         }
         if step.refused != 0 {
             // A driver that takes nothing is not asked again at once.
-            let _ = region.attached.driver().batch.wait.wait_timeout(
+            let _ = home.driver().batch.wait.wait_timeout(
                 Signals::Idle,
                 Some(BACK_OFF_MS),
                 kthread::should_stop,
@@ -323,7 +397,7 @@ fn shrink(region: &OpenRegion, haste: Haste, excess: impl Fn(&Region) -> u64) ->
 /// last came by are evicted, the others are unmapped and get a second chance,
 /// so that touching them again costs a minor fault. Returns the pages looked
 /// at.
-fn clock(region: &OpenRegion, haste: Haste, excess: u64) -> (u64, Outcome) {
+fn clock(region: &OpenRegion, home: &Arc<Attached>, haste: Haste, excess: u64) -> (u64, Outcome) {
     let mut old = Candidates::new();
     let mut young = Candidates::new();
     let mut scanned = 0;
@@ -341,7 +415,8 @@ fn clock(region: &OpenRegion, haste: Haste, excess: u64) -> (u64, Outcome) {
         });
     }
     age(region, young.sorted());
-    (scanned, swapout::run(region, Operation::Swapout, &mut old))
+    let outcome = swapout::run(region, Some(home), Operation::Swapout, &mut old);
+    (scanned, outcome)
 }
 
 /// Unmaps pages that stay resident for now.

@@ -39,10 +39,13 @@ mod window;
 mod zsmalloc;
 
 // The subsystem.
+mod attached;
 mod batch;
+mod client;
 mod deadline;
 mod debugfs;
 mod device;
+mod drain;
 mod driver;
 mod drivers;
 mod fault;

@@ -10,6 +10,10 @@
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use crate::{
+    attached::{
+        Attached,
+        DRIVERS_MAX, //
+    },
     bindings as ours,
     error::Result,
     fault::{
@@ -43,6 +47,34 @@ use kernel::{
 /// What a VMA and its copies share.
 pub(crate) struct VmaRecord {
     waits: crate::atomic::Word,
+    /// The drivers that know of the mapping, by [`Attached::id`].
+    told: [u64; DRIVERS_MAX],
+}
+
+impl VmaRecord {
+    fn new(region: &Region) -> Self {
+        let mut told = [0; DRIVERS_MAX];
+        let mut places = told.iter_mut();
+        region.drivers.for_each(|attached| {
+            if let Some(place) = places.next() {
+                *place = attached.id();
+            }
+        });
+        Self {
+            waits: crate::atomic::Word::new(0),
+            told,
+        }
+    }
+
+    /// Calls `tell` for each driver that knows of the mapping: one that joined
+    /// the region later does not.
+    fn for_each(&self, region: &Region, tell: impl Fn(&Attached)) {
+        region.drivers.for_each(|attached| {
+            if self.told.contains(&attached.id()) {
+                tell(attached);
+            }
+        });
+    }
 }
 
 static VM_OPERATIONS: Operations<bindings::vm_operations_struct> =
@@ -61,23 +93,18 @@ static VM_OPERATIONS: Operations<bindings::vm_operations_struct> =
 ///
 /// Called from `->mmap` with the VMA that is being set up.
 pub(crate) unsafe fn map(region: &Region, vma: *mut bindings::vm_area_struct) -> Result {
-    let record = Arc::new(
-        VmaRecord {
-            waits: crate::atomic::Word::new(0),
-        },
-        GFP_KERNEL_ACCOUNT,
-    )?;
+    let record = Arc::new(VmaRecord::new(region), GFP_KERNEL_ACCOUNT)?;
     // SAFETY: By the safety requirement.
     unsafe {
         (*vma).vm_ops = VM_OPERATIONS.get();
-        (*vma).vm_private_data = Arc::into_raw(record).cast_mut().cast();
+        (*vma).vm_private_data = Arc::into_raw(record.clone()).cast_mut().cast();
     }
     region.mappings.add(1);
     // SAFETY: By the safety requirement.
     let pages = unsafe { range(vma) };
-    region
-        .attached
-        .vma_open(pages.start, pages.end - pages.start);
+    record.for_each(region, |attached| {
+        attached.vma_open(pages.start, pages.end - pages.start);
+    });
     Ok(())
 }
 
@@ -101,14 +128,14 @@ unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
     // holds a reference.
     let record: Arc<VmaRecord> =
         unsafe { ArcBorrow::from_raw((*vma).vm_private_data as *const VmaRecord) }.into();
-    // The copy owns what was just taken.
-    let _ = Arc::into_raw(record);
     // SAFETY: The VMA's file is a region's.
     let (region, pages) = unsafe { (region_of((*vma).vm_file), range(vma)) };
     region.mappings.add(1);
-    region
-        .attached
-        .vma_open(pages.start, pages.end - pages.start);
+    record.for_each(region, |attached| {
+        attached.vma_open(pages.start, pages.end - pages.start);
+    });
+    // The copy owns what was taken above.
+    let _ = Arc::into_raw(record);
 }
 
 /// Waits until no batch that was in flight for the VMA is with the driver: what
@@ -123,13 +150,10 @@ unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
     let record = unsafe { Arc::from_raw((*vma).vm_private_data as *const VmaRecord) };
     // SAFETY: The VMA's file is a region's.
     let (region, pages) = unsafe { (region_of((*vma).vm_file), range(vma)) };
-    if region.attached.driver().is_swapper() {
+    if region.drivers.is_swapper() {
         // A callback dropped the last reference to an mm or a file. It would
         // wait for itself.
-        kernel::pr_err_once!(
-            "driver {} unmaps from its swapout: use mmput_async()\n",
-            region.attached.driver().name()
-        );
+        kernel::pr_err_once!("a driver unmaps from its swapout: use mmput_async()\n");
     } else {
         let start = Instant::<Monotonic>::now();
         if region.wait_flights(pages.clone()) {
@@ -139,9 +163,9 @@ unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
             region.counters.munmap_wait_ns.count(waited);
         }
     }
-    region
-        .attached
-        .vma_close(pages.start, pages.end - pages.start);
+    record.for_each(region, |attached| {
+        attached.vma_close(pages.start, pages.end - pages.start);
+    });
     region.mappings.sub(1);
 }
 

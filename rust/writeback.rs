@@ -8,9 +8,9 @@
 //! its entry bit, and leaves memory only if nothing of that happened.
 
 use crate::{
+    attached::Attached,
     batch::{
         Answer,
-        Inner,
         Operation,
         Phase, //
     },
@@ -37,24 +37,32 @@ use crate::{
     },
     wait::Signals, //
 };
+use kernel::sync::Arc;
 
 /// Hands the batch to the driver, waits for the answer and applies it.
-pub(crate) fn submit(region: &OpenRegion, ticket: Ticket, stale: &mut Stale) -> Outcome {
-    let driver = region.attached.driver();
+pub(crate) fn submit(
+    region: &OpenRegion,
+    attached: &Arc<Attached>,
+    ticket: Ticket,
+    stale: &mut Stale,
+) -> Outcome {
+    let driver = attached.driver();
     let batch = &driver.batch;
     region.counters.batches.count(1);
     driver.batches.count(1);
     let flight = Flight {
         region: region.clone(),
+        attached: attached.clone(),
         ticket,
     };
+    batch.copy_pages();
     {
         let mut current = driver.flight.lock();
         *current = Some(flight);
         batch.submit(deadline::now_ns() + driver.deadline_ms() * 1_000_000);
     }
     deadline::arm();
-    region.attached.swapout();
+    attached.swapout(batch);
     let len = batch.len();
     let none_of = |len: usize| Outcome {
         done: 0,
@@ -85,7 +93,7 @@ pub(crate) fn submit(region: &OpenRegion, ticket: Ticket, stale: &mut Stale) -> 
                 batch.phase() != Phase::Running
             });
     }
-    let outcome = apply(region, batch, stale);
+    let outcome = apply(region, attached, stale);
     batch.advance(Phase::Applying, Phase::Idle);
     region.leave_flight(ticket);
     let flight = driver.flight.lock().take();
@@ -94,18 +102,28 @@ pub(crate) fn submit(region: &OpenRegion, ticket: Ticket, stale: &mut Stale) -> 
 }
 
 /// Applies the driver's answers.
-fn apply(region: &Region, batch: &Inner, stale: &mut Stale) -> Outcome {
+fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> Outcome {
+    let batch = &attached.driver().batch;
     let mut outcome = Outcome::default();
+    let (mut any_stored, mut any_failed, mut any_full) = (false, false, false);
     for i in 0..batch.len() {
         let (Some(folio), Some(index)) = (batch.take_folio(i), batch.index(i)) else {
             continue;
         };
         region.counters.writing.sub(1);
-        let answer = batch.answer(i);
+        let answer = answer_of(attached, i);
         match answer {
-            Answer::Stored(_) => {}
-            Answer::Failed => region.counters.write_failures.count(1),
-            Answer::Kept | Answer::Retry | Answer::NoSpace => region.counters.kept.count(1),
+            Answer::Stored(_) => any_stored = true,
+            Answer::Failed => {
+                any_failed = true;
+                region.counters.write_failures.count(1);
+            }
+            Answer::NoSpace => {
+                any_full = true;
+                region.counters.no_space.count(1);
+            }
+            Answer::Kept => region.counters.kept.count(1),
+            Answer::Retry => region.counters.retried.count(1),
         }
         let page = match batch.operation() {
             Operation::Swapout => folio.try_lock(),
@@ -135,7 +153,23 @@ fn apply(region: &Region, batch: &Inner, stale: &mut Stale) -> Outcome {
             }
         }
     }
+    if any_failed || any_full {
+        attached.pass_over();
+    }
+    if any_stored || any_failed {
+        attached.driver().note(!any_stored);
+    }
     outcome
+}
+
+/// Returns the answer for page `i`, with a slot that names the driver.
+fn answer_of(attached: &Attached, i: usize) -> Answer {
+    match attached.driver().batch.answer(i) {
+        Answer::Stored(slot) => slot
+            .of_driver(attached.place())
+            .map_or(Answer::Failed, Answer::Stored),
+        other => other,
+    }
 }
 
 /// The page stays: it was not stored, or is wanted again. If the batch still
@@ -240,7 +274,7 @@ pub(crate) fn reap(driver: &Registered) {
         for i in 0..batch.len() {
             drop(batch.take_folio(i));
             if let Answer::Stored(slot) = batch.answer(i) {
-                flight.region.attached.discard(slot);
+                flight.attached.discard(slot);
             }
         }
     }

@@ -16,9 +16,10 @@
 struct module;
 struct page;
 struct swapvma_batch;
+struct swapvma_read;
 
 /** SWAPVMA_ABI_VERSION - changes whenever the meaning of a field changes. */
-#define SWAPVMA_ABI_VERSION	1
+#define SWAPVMA_ABI_VERSION	2
 
 /** SWAPVMA_SLOT_BITS - a slot is a driver's name for one stored page, below 2^56. */
 #define SWAPVMA_SLOT_BITS	56
@@ -31,7 +32,12 @@ struct swapvma_batch;
  * @SWAPVMA_RETRY: cannot now, ask again later
  * @SWAPVMA_NO_SPACE: the store is full
  *
- * Whatever is not SWAPVMA_STORED leaves the page resident and dirty.
+ * Whatever is not SWAPVMA_STORED leaves the page resident and dirty. The
+ * swapper backs off after SWAPVMA_KEPT and SWAPVMA_RETRY. After
+ * SWAPVMA_NO_SPACE and SWAPVMA_FAILED it turns to the next driver of the
+ * region's list for a while; a driver whose writes fail %SWAPVMA_FAILURES_MAX
+ * times in a row is quarantined: it gets no more batches until the
+ * administrator says "recover" in debugfs.
  */
 enum swapvma_result {
 	SWAPVMA_FAILED = 0,
@@ -41,14 +47,27 @@ enum swapvma_result {
 	SWAPVMA_NO_SPACE = 4,
 };
 
+/** SWAPVMA_FAILURES_MAX - failed batches in a row that quarantine a driver. */
+#define SWAPVMA_FAILURES_MAX	8
+
+/**
+ * SWAPVMA_DRIVER_STABLE - the driver needs pages that do not change
+ *
+ * swapvma_batch_page() then returns a copy, made before swapout().
+ */
+#define SWAPVMA_DRIVER_STABLE	(1U << 0)
+
 /**
  * struct swapvma_attach - what a region tells its driver
- * @pages: size of the region in pages when it was created
+ * @pages: size of the region in pages at that time
  * @algorithm: NUL-terminated, "" for the driver's default; valid during attach()
+ * @options: NUL-terminated, "key=value,..." as the driver documents, "" for
+ *	none; valid during attach()
  */
 struct swapvma_attach {
 	u64 pages;
 	const char *algorithm;
+	const char *options;
 };
 
 /**
@@ -57,26 +76,32 @@ struct swapvma_attach {
  * @version: SWAPVMA_ABI_VERSION
  * @name: what struct swapvma_create asks for; at most 31 bytes
  * @owner: THIS_MODULE; held while a region uses the driver
- * @deadline_ms: a batch not answered by then is abandoned and the driver is
- *	quarantined; 0 stands for 30 seconds
+ * @deadline_ms: a batch not answered by then is abandoned, a read not
+ *	completed by then fails, and the driver is quarantined; 0 stands for 30
+ *	seconds
+ * @flags: SWAPVMA_DRIVER_STABLE or 0
  * @attach: a region was created. Stores the driver's handle for it, which all
  *	other callbacks get. Process context, may sleep and allocate; the
  *	device's open lock may be held. A negative errno refuses the region
  * @detach: the region is gone; every slot was discarded before. Process
  *	context, may sleep
  * @swapout: store the pages of a batch. Process context of the swapper, under
- *	memalloc_noreclaim: may sleep; allocates with __GFP_NOMEMALLOC. Answers
- *	each page with swapvma_batch_answer(), then calls
- *	swapvma_batch_complete() exactly once, before it returns or later from
- *	any context
- * @swapin: read the page at @index back from @slot into @page, which nobody
- *	else can see yet. Process context of the faulting task, without its
- *	fault lock, of a reader thread, or of a request, which may hold the
- *	region's inode lock. A negative errno is a SIGBUS for that page; the
- *	slot stays
+ *	memalloc_noreclaim: may sleep; allocates with swapvma_batch_alloc_page(),
+ *	or with __GFP_NOMEMALLOC. Answers each page with swapvma_batch_answer(),
+ *	then calls swapvma_batch_complete() exactly once, before it returns or
+ *	later from any context. May run for several batches at a time, of
+ *	different regions
+ * @swapin: read a page back from its slot. Process context of the faulting
+ *	task, without its fault lock, of a reader thread, or of a request, which
+ *	may hold the region's inode lock; may sleep and allocate with GFP_NOIO.
+ *	Calls swapvma_read_complete() exactly once, before it returns or later
+ *	from any context
  * @discard: @slot is not needed any more. Process context of the swapper, of a
  *	reader or of a request, which may hold the region's inode lock. May
  *	sleep; never runs while a swapin of the same slot does
+ * @range_hint: how many pages that follow the one at @index, which is in
+ *	@slot, are cheap to read along with it. Any context, must not sleep.
+ *	Optional: none
  * @stored_bytes: bytes stored for the region; any context, must not sleep.
  *	Optional
  * @vma_open: a mapping of @nr pages from @first appeared (mmap, fork, split).
@@ -91,13 +116,14 @@ struct swapvma_driver_ops {
 	const char *name;
 	struct module *owner;
 	u32 deadline_ms;
-	u32 reserved;
+	u32 flags;
 	int (*attach)(const struct swapvma_driver_ops *ops,
 		      const struct swapvma_attach *args, void **handle);
 	void (*detach)(void *handle);
 	void (*swapout)(void *handle, struct swapvma_batch *batch);
-	int (*swapin)(void *handle, u64 index, u64 slot, struct page *page);
+	void (*swapin)(void *handle, struct swapvma_read *read);
 	void (*discard)(void *handle, u64 slot);
+	u32 (*range_hint)(void *handle, u64 index, u64 slot);
 	u64 (*stored_bytes)(void *handle);
 	void (*vma_open)(void *handle, u64 first, u64 nr);
 	void (*vma_close)(void *handle, u64 first, u64 nr);
@@ -158,5 +184,40 @@ void swapvma_batch_answer(struct swapvma_batch *batch, u32 i,
  * Context: any, including hard interrupt.
  */
 void swapvma_batch_complete(struct swapvma_batch *batch);
+
+/**
+ * swapvma_batch_alloc_page() - a page to store a batch in
+ *
+ * From free memory, or else from the reserves: at most half as many as the
+ * batch has pages, so that storing a batch frees more than it takes. The
+ * driver frees it with __free_page().
+ * Context: swapout() itself, before the batch is complete.
+ * Return: NULL if there is none; answer SWAPVMA_KEPT then.
+ */
+struct page *swapvma_batch_alloc_page(struct swapvma_batch *batch);
+
+/** swapvma_read_index() - offset of the page in its region, in pages. Any context. */
+u64 swapvma_read_index(const struct swapvma_read *read);
+
+/** swapvma_read_slot() - where the page is stored. Any context. */
+u64 swapvma_read_slot(const struct swapvma_read *read);
+
+/**
+ * swapvma_read_page() - what to fill
+ *
+ * Nobody else can see it. Valid until swapvma_read_complete(), also after the
+ * deadline.
+ * Context: any.
+ */
+struct page *swapvma_read_page(const struct swapvma_read *read);
+
+/**
+ * swapvma_read_complete() - hand a read back
+ * @error: 0, or a negative errno: SIGBUS for that page only; the slot stays
+ *
+ * The read may not be touched afterwards.
+ * Context: any, including hard interrupt.
+ */
+void swapvma_read_complete(struct swapvma_read *read, int error);
 
 #endif /* _SWAPVMA_DRIVER_H */

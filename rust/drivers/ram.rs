@@ -288,6 +288,9 @@ impl Driver for Ram {
 
     fn attach(attach: &Attach<'_>) -> Result<Pin<KBox<Region>>> {
         let algorithm = Algorithm::find(attach.algorithm).ok_or(code::EINVAL)?;
+        if !attach.options.is_empty() {
+            return Err(code::EINVAL);
+        }
         let region = Region {
             store: Lease::take(algorithm)?,
             stored: Word::new(0),
@@ -315,7 +318,7 @@ impl Driver for Ram {
         }
     }
 
-    fn swapin(region: &Region, _index: u64, slot: Slot, page: &mut Bytes) -> Result {
+    fn swapin(region: &Region, slot: Slot, page: &mut Bytes) -> Result {
         region.store.get(slot, page)
     }
 
@@ -525,8 +528,8 @@ mod tests {
         let algorithm = c"lzo";
         let attach = || {
             Ram::attach(&Attach {
-                pages: 1,
                 algorithm,
+                options: c"",
             })
         };
         let a = attach()?;
@@ -538,8 +541,13 @@ mod tests {
         drop(b);
         assert!(!stores::in_use(Algorithm::Lzo));
         assert!(Ram::attach(&Attach {
-            pages: 1,
-            algorithm: c"none"
+            algorithm: c"none",
+            options: c"",
+        })
+        .is_err());
+        assert!(Ram::attach(&Attach {
+            algorithm,
+            options: c"size=1",
         })
         .is_err());
         Ok(())

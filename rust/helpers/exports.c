@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What drivers in other modules link to; see include/swapvma/driver.h. */
+/* What drivers in other modules link to; see include/swapvma/. */
 #include <linux/export.h>
 #include <swapvma/driver.h>
+#include <swapvma/region.h>
 
 EXPORT_SYMBOL_GPL(swapvma_register_driver);
 EXPORT_SYMBOL_GPL(swapvma_unregister_driver);
@@ -10,3 +11,13 @@ EXPORT_SYMBOL_GPL(swapvma_batch_index);
 EXPORT_SYMBOL_GPL(swapvma_batch_page);
 EXPORT_SYMBOL_GPL(swapvma_batch_answer);
 EXPORT_SYMBOL_GPL(swapvma_batch_complete);
+EXPORT_SYMBOL_GPL(swapvma_batch_alloc_page);
+EXPORT_SYMBOL_GPL(swapvma_read_index);
+EXPORT_SYMBOL_GPL(swapvma_read_slot);
+EXPORT_SYMBOL_GPL(swapvma_read_page);
+EXPORT_SYMBOL_GPL(swapvma_read_complete);
+EXPORT_SYMBOL_GPL(swapvma_region_create);
+EXPORT_SYMBOL_GPL(swapvma_region_put);
+EXPORT_SYMBOL_GPL(swapvma_region_mmap);
+EXPORT_SYMBOL_GPL(swapvma_region_pin);
+EXPORT_SYMBOL_GPL(swapvma_region_unpin);

@@ -28,6 +28,19 @@ struct folio *swapvma_folio_alloc(bool zero, bool firm)
 	return folio_alloc(gfp, 0);
 }
 
+/*
+ * For the swapper, which runs under PF_MEMALLOC: it enters no reclaim, and may
+ * use the memory reserves.
+ */
+struct page *swapvma_spare_page(bool reserves)
+{
+	gfp_t gfp = GFP_NOIO | __GFP_NOWARN;
+
+	if (!reserves)
+		gfp |= __GFP_NOMEMALLOC;
+	return alloc_page(gfp);
+}
+
 /* The page is new: nobody else can see it, so it is locked without a wait. */
 void swapvma_folio_attach(struct folio *folio, struct address_space *mapping,
 			  pgoff_t index)
@@ -139,6 +152,22 @@ bool swapvma_folio_held(const struct folio *folio, int expected)
 bool swapvma_folio_pinned(struct folio *folio)
 {
 	return folio_maybe_dma_pinned(folio);
+}
+
+/* As try_grab_folio() and gup_put_folio() do for a small folio. */
+void swapvma_folio_pin(struct folio *folio)
+{
+	folio_ref_add(folio, GUP_PIN_COUNTING_BIAS);
+}
+
+void swapvma_folio_unpin(struct folio *folio)
+{
+	folio_put_refs(folio, GUP_PIN_COUNTING_BIAS);
+}
+
+pgoff_t swapvma_folio_index(const struct folio *folio)
+{
+	return folio->index;
 }
 
 bool swapvma_folio_hwpoison(const struct folio *folio)

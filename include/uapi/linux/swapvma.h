@@ -23,6 +23,12 @@
 /** SWAPVMA_NAME_MAX - bytes of a driver or algorithm name, with its final NUL. */
 #define SWAPVMA_NAME_MAX	32
 
+/** SWAPVMA_OPTIONS_MAX - bytes of a driver's options, with the final NUL. */
+#define SWAPVMA_OPTIONS_MAX	4096
+
+/** SWAPVMA_DRIVERS_MAX - drivers in the list of a region. */
+#define SWAPVMA_DRIVERS_MAX	4
+
 /** SWAPVMA_CREATE_CLOEXEC - close the new descriptor on exec. */
 #define SWAPVMA_CREATE_CLOEXEC	(1ULL << 0)
 
@@ -37,6 +43,9 @@
  *	"ram"; unknown is ENODEV, unterminated is EINVAL
  * @algorithm: NUL-terminated name of the driver's algorithm, "" for its
  *	default; unknown is EINVAL
+ * @options: address of a NUL-terminated string of at most SWAPVMA_OPTIONS_MAX
+ *	bytes with the driver's own options, "key=value,...", or 0 for none;
+ *	longer or unknown options are EINVAL
  * @reserved: zero
  *
  * Returns a descriptor of the region: mmap, ftruncate, fallocate
@@ -50,7 +59,28 @@ struct swapvma_create {
 	__u64 limit;
 	char driver[SWAPVMA_NAME_MAX];
 	char algorithm[SWAPVMA_NAME_MAX];
-	__u64 reserved[4];
+	__u64 options;
+	__u64 reserved[3];
+};
+
+/**
+ * struct swapvma_add_driver - add a driver to the end of a region's list
+ * @flags: zero
+ * @driver: as in struct swapvma_create, but "" is EINVAL
+ * @algorithm: as in struct swapvma_create
+ * @options: as in struct swapvma_create
+ * @reserved: zero
+ *
+ * Pages go to the first driver of the list, and to the next one while that has
+ * no space, fails, is quarantined or is being drained. A driver that is in the
+ * list is EEXIST; more than SWAPVMA_DRIVERS_MAX drivers are ENOSPC.
+ */
+struct swapvma_add_driver {
+	__u64 flags;
+	char driver[SWAPVMA_NAME_MAX];
+	char algorithm[SWAPVMA_NAME_MAX];
+	__u64 options;
+	__u64 reserved[3];
 };
 
 /**
@@ -108,7 +138,9 @@ struct swapvma_range {
  * @refaults: faults on a page that had been unmapped but was still resident
  * @launders: pages written while they stayed mapped
  * @cancelled: pages whose swapout a write cancelled
- * @kept: pages that the driver did not take (kept, retry, no space)
+ * @kept: pages of which the driver said that storing them frees nothing
+ * @retried: pages that the driver could not take at that time
+ * @no_space: pages for which the driver had no space
  * @write_failures: pages whose write failed
  * @read_failures: reads that failed; each was a SIGBUS, or EIO of a request
  * @limit_waits: faults and requests that waited for the resident limit
@@ -139,6 +171,8 @@ struct swapvma_stats {
 	__u64 launders;
 	__u64 cancelled;
 	__u64 kept;
+	__u64 retried;
+	__u64 no_space;
 	__u64 write_failures;
 	__u64 read_failures;
 	__u64 limit_waits;
@@ -146,7 +180,7 @@ struct swapvma_stats {
 	__u64 munmap_waits;
 	__u64 munmap_wait_ns;
 	__u64 abandoned;
-	__u64 reserved[7];
+	__u64 reserved[5];
 };
 
 #define SWAPVMA_IOC_MAGIC	0xBB
@@ -162,5 +196,6 @@ struct swapvma_stats {
 #define SWAPVMA_IOC_PAGEOUT	_IOWR(SWAPVMA_IOC_MAGIC, 0x42, struct swapvma_range)
 #define SWAPVMA_IOC_PREFETCH	_IOWR(SWAPVMA_IOC_MAGIC, 0x43, struct swapvma_range)
 #define SWAPVMA_IOC_STATS	_IOWR(SWAPVMA_IOC_MAGIC, 0x44, struct swapvma_stats)
+#define SWAPVMA_IOC_ADD_DRIVER	_IOW(SWAPVMA_IOC_MAGIC, 0x45, struct swapvma_add_driver)
 
 #endif /* _UAPI_LINUX_SWAPVMA_H */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Regions for other modules: a character device makes the buffers that it maps
+ * swappable by keeping them in a region and delegating its mmap to it.
+ */
+#ifndef _SWAPVMA_REGION_H
+#define _SWAPVMA_REGION_H
+
+#include <linux/types.h>
+
+struct module;
+struct page;
+struct swapvma_region;
+struct vm_area_struct;
+
+/**
+ * struct swapvma_region_params - what a new region is like
+ * @size: sizeof(struct swapvma_region_params)
+ * @version: SWAPVMA_ABI_VERSION
+ * @bytes: size of the region, a multiple of the page size
+ * @limit: bytes that may be resident, as in struct swapvma_create
+ * @driver: name of its driver, NULL or "" for "ram"
+ * @algorithm: name of the driver's algorithm, NULL or "" for its default
+ * @options: options for the driver, NULL or "" for none
+ * @owner: THIS_MODULE; held until the last mapping, descriptor and pin of the
+ *	region is gone
+ */
+struct swapvma_region_params {
+	u32 size;
+	u32 version;
+	u64 bytes;
+	u64 limit;
+	const char *driver;
+	const char *algorithm;
+	const char *options;
+	struct module *owner;
+};
+
+/**
+ * swapvma_region_create() - create a region
+ *
+ * Context: process context, may sleep and allocate; no lock held that a
+ * driver's attach() takes.
+ * Return: the region, to be given back with swapvma_region_put(), or an
+ * ERR_PTR: -EINVAL, -EFBIG (too large), -ENODEV (unknown driver, @owner is
+ * going away), -ENOMEM, what the driver answers.
+ */
+struct swapvma_region *swapvma_region_create(const struct swapvma_region_params *params);
+
+/**
+ * swapvma_region_put() - drop a region
+ *
+ * It lives on while mappings and pins of it do. NULL and ERR_PTR do nothing.
+ * Context: process context; the last reference to go away removes the pages,
+ * which may sleep.
+ */
+void swapvma_region_put(struct swapvma_region *region);
+
+/**
+ * swapvma_region_mmap() - map a region, from ->mmap of a device
+ * @vma: what ->mmap was called with
+ * @first: page offset in the region of the first page of @vma
+ *
+ * Afterwards @vma is a mapping of the region: its file, offset, operations and
+ * private data are the region's.
+ * Context: ->mmap, mmap_lock held for write.
+ * Return: 0, -EINVAL (a range past the end of the region), -ENOMEM.
+ */
+int swapvma_region_mmap(struct swapvma_region *region, struct vm_area_struct *vma,
+			u64 first);
+
+/**
+ * swapvma_region_pin() - get at pages for access by a device or the kernel
+ * @first: page offset in the region
+ * @nr: pages
+ * @pages: gets the pages
+ *
+ * Pinned pages are resident and stay so; they do not count against the
+ * resident limit once the swapper met them. What the region never held is
+ * zeroes.
+ * Context: process context, may sleep, allocate and wait for the driver; no
+ * lock held that a driver's callback takes.
+ * Return: 0 or, with nothing pinned, -EINVAL (a range past the end), -EIO (a
+ * page cannot be read), -ENOMEM, -EINTR (killed).
+ */
+int swapvma_region_pin(struct swapvma_region *region, u64 first, u32 nr,
+		       struct page **pages);
+
+/**
+ * swapvma_region_unpin() - give pinned pages back
+ * @dirty: whether they were written to
+ *
+ * Context: process context, may sleep for the pages' folio locks.
+ */
+void swapvma_region_unpin(struct swapvma_region *region, struct page **pages,
+			  u32 nr, bool dirty);
+
+#endif /* _SWAPVMA_REGION_H */

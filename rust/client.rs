@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Regions for other modules: what `include/swapvma/region.h` offers.
+//!
+//! To another module a region is a reference to its file. Pins keep pages in
+//! memory as those of GUP do, and are told apart from other references the same
+//! way, so that the swapper leaves them alone.
+
+use crate::{
+    attached::{
+        Attached,
+        Wanted, //
+    },
+    bindings as ours,
+    error::{
+        code,
+        Error,
+        Result, //
+    },
+    fault,
+    folio::Folio,
+    fs::{
+        self,
+        OpenFile, //
+    },
+    range::{
+        limit_pages,
+        region_pages, //
+    },
+    region::OpenRegion,
+    vma, //
+};
+use core::ptr::{
+    self,
+    NonNull, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    str::CStr, //
+};
+
+/// Returns a string of the caller, or an empty one for null.
+///
+/// # Safety
+///
+/// `string` is null or a NUL-terminated string that lives for `'a`.
+unsafe fn string<'a>(string: *const c_char) -> &'a CStr {
+    if string.is_null() {
+        return c"";
+    }
+    // SAFETY: By the safety requirement.
+    unsafe { CStr::from_char_ptr(string) }
+}
+
+fn create(params: &ours::swapvma_region_params) -> Result<OpenFile> {
+    if params.size as usize != size_of::<ours::swapvma_region_params>()
+        || params.version != ours::SWAPVMA_ABI_VERSION
+    {
+        pr_err!(
+            "region of version {}, this is version {}\n",
+            params.version,
+            ours::SWAPVMA_ABI_VERSION
+        );
+        return Err(code::EINVAL);
+    }
+    let pages = region_pages(params.bytes)?;
+    let limit = limit_pages(params.limit, params.bytes)?;
+    // SAFETY: By the boundary, these are null or strings.
+    let (driver, algorithm, options) = unsafe {
+        (
+            string(params.driver),
+            string(params.algorithm),
+            string(params.options),
+        )
+    };
+    let wanted = Wanted {
+        driver,
+        algorithm,
+        options,
+    };
+    // SAFETY: By the boundary, the owner is the calling module.
+    let owner = unsafe { fs::Owner::take(params.owner) }.ok_or(code::ENODEV)?;
+    let attached = Attached::new(&wanted, pages)?;
+    let file = fs::create(attached, params.bytes, limit)?;
+    file.region().file.set_owner(owner);
+    Ok(file)
+}
+
+/// Borrows a region that another module has.
+///
+/// # Safety
+///
+/// `region` is what [`swapvma_region_create`] returned, not yet given back.
+unsafe fn open(region: *mut ours::swapvma_region) -> Option<OpenRegion> {
+    let file = NonNull::new(region.cast::<bindings::file>())?;
+    // SAFETY: By the safety requirement.
+    Some(unsafe { fs::open_region(file) })
+}
+
+/// Checks that a region has `count` pages from `first`.
+fn check(region: &OpenRegion, first: u64, count: u64) -> Result {
+    let end = first.checked_add(count).ok_or(code::EINVAL)?;
+    if end > region.pages() {
+        return Err(code::EINVAL);
+    }
+    Ok(())
+}
+
+/// Pins pages; on an error none.
+fn pin(region: &OpenRegion, first: u64, pages: &mut [*mut bindings::page]) -> Result {
+    check(region, first, pages.len() as u64)?;
+    for i in 0..pages.len() {
+        match pin_one(region, first + i as u64) {
+            Ok(page) => {
+                if let Some(place) = pages.get_mut(i) {
+                    *place = page;
+                }
+            }
+            Err(error) => {
+                unpin(region, pages.get(..i).unwrap_or_default(), false);
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Brings a page into memory and pins it there, out of any batch in flight.
+fn pin_one(region: &OpenRegion, index: u64) -> Result<*mut bindings::page> {
+    let page = fault::obtain(region, index)?;
+    let entry = region.table.find(index).ok_or(code::EIO)?;
+    // From here on it is not evicted; a batch that has it must not store what
+    // a device is about to change.
+    page.pin();
+    region.make_dirty(entry, &page);
+    // SAFETY: The folio is valid.
+    Ok(unsafe { ours::swapvma_folio_page(page.as_ptr()) })
+}
+
+fn unpin(region: &OpenRegion, pages: &[*mut bindings::page], dirty: bool) {
+    for &page in pages {
+        // SAFETY: By the boundary, the page is pinned.
+        let folio = unsafe { ours::swapvma_page_folio(page) };
+        let Some(folio) = NonNull::new(folio) else {
+            continue;
+        };
+        // SAFETY: The pin is a reference.
+        let folio = unsafe { Folio::get(folio) };
+        if dirty {
+            let page = folio.lock();
+            if let Some(entry) = region.table.find(page.index()) {
+                if region.owns(&page) {
+                    region.make_dirty(entry, &page);
+                }
+            }
+            page.unpin();
+        } else {
+            folio.unpin();
+        }
+    }
+    region.wait.wake_all();
+}
+
+/// # Safety
+///
+/// `params` is valid; see the header.
+#[no_mangle]
+unsafe extern "C" fn swapvma_region_create(
+    params: *const ours::swapvma_region_params,
+) -> *mut ours::swapvma_region {
+    // SAFETY: By the safety requirement.
+    let result = match unsafe { params.as_ref() } {
+        Some(params) => create(params),
+        None => Err(code::EINVAL),
+    };
+    match result {
+        Ok(file) => file.into_raw().cast(),
+        Err(error) => Error::to_ptr(error),
+    }
+}
+
+/// # Safety
+///
+/// `region` is what [`swapvma_region_create`] returned, and not used afterwards.
+#[no_mangle]
+unsafe extern "C" fn swapvma_region_put(region: *mut ours::swapvma_region) {
+    let file: Result<*mut ours::swapvma_region> = kernel::error::from_err_ptr(region);
+    if let Some(file) = file.ok().and_then(NonNull::new) {
+        // SAFETY: By the safety requirement the caller gives up its reference.
+        unsafe { bindings::fput(file.as_ptr().cast()) };
+    }
+}
+
+/// # Safety
+///
+/// Called from `->mmap` with the VMA that is being set up.
+#[no_mangle]
+unsafe extern "C" fn swapvma_region_mmap(
+    region: *mut ours::swapvma_region,
+    area: *mut bindings::vm_area_struct,
+    first: u64,
+) -> c_int {
+    // SAFETY: By the safety requirement.
+    let Some(open) = (unsafe { open(region) }) else {
+        return code::EINVAL.to_errno();
+    };
+    // SAFETY: As above.
+    let count = unsafe { ours::swapvma_vma_pages(area) };
+    if let Err(error) = check(&open, first, count) {
+        return error.to_errno();
+    }
+    // SAFETY: As above.
+    unsafe { bindings::vma_set_file(area, region.cast()) };
+    // SAFETY: As above; nobody else sees the VMA yet.
+    unsafe { (*area).vm_pgoff = first as usize };
+    // SAFETY: As above.
+    match unsafe { vma::map(&open, area) } {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// `pages` has room for `count` pages; see the header.
+#[no_mangle]
+unsafe extern "C" fn swapvma_region_pin(
+    region: *mut ours::swapvma_region,
+    first: u64,
+    count: u32,
+    pages: *mut *mut bindings::page,
+) -> c_int {
+    // SAFETY: By the safety requirement.
+    let Some(region) = (unsafe { open(region) }) else {
+        return code::EINVAL.to_errno();
+    };
+    // SAFETY: As above.
+    unsafe { ptr::write_bytes(pages, 0, count as usize) };
+    // SAFETY: As above; the pages are null now.
+    let pages = unsafe { core::slice::from_raw_parts_mut(pages, count as usize) };
+    match pin(&region, first, pages) {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// `pages` are pinned and not used afterwards; see the header.
+#[no_mangle]
+unsafe extern "C" fn swapvma_region_unpin(
+    region: *mut ours::swapvma_region,
+    pages: *mut *mut bindings::page,
+    count: u32,
+    dirty: bool,
+) {
+    // SAFETY: By the safety requirement.
+    if let Some(region) = unsafe { open(region) } {
+        // SAFETY: As above.
+        let pages = unsafe { core::slice::from_raw_parts(pages.cast_const(), count as usize) };
+        unpin(&region, pages, dirty);
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Drain: everything that a driver stores moves elsewhere, so that it can go.
+//!
+//! Page by page, a page is brought into memory within its region's resident
+//! limit, its copy is given up, and the swapper of the region's next driver
+//! writes it again. A region without another driver keeps its pages in memory,
+//! as far as its limit allows. Whoever stops a drain finds every page in one
+//! place or the other; draining again goes on with what is left.
+
+use crate::{
+    attached::{
+        Attached,
+        Wanted, //
+    },
+    batch::Operation,
+    driver::{
+        self,
+        Registered, //
+    },
+    entry::{
+        Entry,
+        Slot,
+        State,
+        Stored, //
+    },
+    error::{
+        code,
+        Result, //
+    },
+    fault::{
+        self,
+        Patience, //
+    },
+    kthread,
+    limit::BATCH_PAGES,
+    record::Record,
+    region::{
+        self,
+        Found,
+        OpenRegion, //
+    },
+    swapper,
+};
+use kernel::{
+    str::CStr,
+    sync::Arc,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+
+/// Moves everything that the driver called `name` stores, to the driver `to` or,
+/// if that is empty, to whatever other driver each region has. No lock held;
+/// sleeps until it is done.
+///
+/// # Errors
+///
+/// `ENODEV` for an unknown driver, `EBUSY` while it is drained already, `EINTR`
+/// if the task was killed or the drain cancelled, `ENOSPC` if a region without
+/// another driver is at its limit, `EIO` if a page cannot be read.
+pub(crate) fn drain(name: &CStr, to: &CStr) -> Result {
+    let driver = driver::find(name)?;
+    let result = match driver.drain.begin() {
+        true => drain_regions(&driver, to),
+        false => Err(code::EBUSY),
+    };
+    if result != Err(code::EBUSY) {
+        driver.drain.end();
+    }
+    driver.put_module();
+    result
+}
+
+/// Stops a drain of the driver called `name`.
+///
+/// # Errors
+///
+/// `ENODEV` for an unknown driver.
+pub(crate) fn cancel(name: &CStr) -> Result {
+    let driver = driver::find(name)?;
+    driver.drain.cancel();
+    driver.put_module();
+    Ok(())
+}
+
+fn drain_regions(driver: &Arc<Registered>, to: &CStr) -> Result {
+    while let Some((region, attached)) = next(driver) {
+        if !to.is_empty() {
+            add(&region, to)?;
+        }
+        attached.set_draining(true);
+        swapper::leave(driver);
+        let result = drain_region(&region, &attached);
+        if result.is_err() {
+            attached.set_draining(false);
+            return result;
+        }
+        region.drivers.remove(attached.place());
+    }
+    Ok(())
+}
+
+/// Returns a region that uses the driver. New ones are refused meanwhile.
+fn next(driver: &Arc<Registered>) -> Option<(OpenRegion, Arc<Attached>)> {
+    for _ in 0..region::count() {
+        let region = region::next()?;
+        if let Some(attached) = region.drivers.find(driver) {
+            return Some((region, attached));
+        }
+    }
+    None
+}
+
+/// Gives a region another driver, unless it has it.
+fn add(region: &OpenRegion, name: &CStr) -> Result {
+    let wanted = Wanted {
+        driver: name,
+        ..Wanted::DEFAULT
+    };
+    let attached = Attached::new(&wanted, region.pages())?;
+    match region.drivers.add(&attached) {
+        Err(code::EEXIST) => Ok(()),
+        result => result,
+    }
+}
+
+/// Moves a region's pages until none is left. The region gives the driver no new
+/// ones.
+fn drain_region(region: &OpenRegion, attached: &Attached) -> Result {
+    loop {
+        // What is in flight to the driver may still be stored there.
+        region.wait_flights(0..u64::MAX);
+        let moved = drain_once(region, attached)?;
+        // A slot that left its entry before may still be on its way to be
+        // discarded.
+        while region.movers.load() != 0 {
+            check(attached)?;
+            fsleep(Delta::from_millis(1));
+        }
+        if moved == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn check(attached: &Attached) -> Result {
+    if attached.driver().drain.is_cancelled() || fault::is_killed() {
+        return Err(code::EINTR);
+    }
+    Ok(())
+}
+
+/// Walks the region once. Returns how many pages it moved.
+fn drain_once(region: &OpenRegion, attached: &Attached) -> Result<u64> {
+    let mut moved = 0;
+    let mut index = 0;
+    let mut first = 0;
+    while let Some(at) = region.table.next(index) {
+        check(attached)?;
+        if let Some(entry) = region.table.find(at) {
+            if is_of(region, entry, attached) {
+                drain_page(region, entry, at, attached)?;
+                moved += 1;
+                attached.driver().drain.count();
+            }
+        }
+        index = at + 1;
+        if moved != 0 && moved % BATCH_PAGES as u64 == 0 && region.drivers.home().is_some() {
+            swapper::request(region, Operation::Swapout, first..index)?;
+            first = index;
+        }
+        kthread::cond_resched();
+    }
+    Ok(moved)
+}
+
+/// Whether the driver stores the page, in memory or not.
+fn is_of(region: &OpenRegion, entry: &Entry, attached: &Attached) -> bool {
+    let is_its = |slot: Slot| slot.driver() == attached.place();
+    if let Found::Reading(read) = region.find(entry) {
+        return is_its(read.source());
+    }
+    let entry = entry.lock();
+    match entry.get() {
+        State::Swapped(Stored::Slot(slot)) => is_its(slot),
+        State::Resident(_) | State::Writing(_) => Record::of(&entry)
+            .and_then(Record::slot)
+            .is_some_and(is_its),
+        _ => false,
+    }
+}
+
+/// Brings the page into memory and gives its copy up.
+fn drain_page(region: &OpenRegion, entry: &Entry, index: u64, attached: &Attached) -> Result {
+    let patience = match region.drivers.home() {
+        Some(_) => Patience::Wait,
+        None => Patience::Refuse,
+    };
+    let Some((page, _)) = fault::populate(region, index, patience)? else {
+        return Ok(());
+    };
+    let slot = {
+        let entry = entry.lock();
+        let record = Record::of(&entry);
+        let slot = record.and_then(Record::slot);
+        let slot = slot.filter(|slot| slot.driver() == attached.place());
+        if let (Some(record), Some(_)) = (record, slot) {
+            record.set_slot(None);
+        }
+        slot
+    };
+    if slot.is_some() {
+        region.make_dirty(entry, &page);
+    }
+    drop(page);
+    if let Some(slot) = slot {
+        attached.discard(slot);
+    }
+    Ok(())
+}
