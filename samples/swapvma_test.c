@@ -27,8 +27,10 @@
  *
  * Files: block, delay_ms and lock hold swapouts up; block_read holds swapins
  * up; fail_write and fail_read fail the next N pages; bad_read fails every read
- * of one page offset; answer and complete choose what is answered and from
- * which context; release completes the batches that "complete = never" keeps.
+ * of one page offset; answer, complete and complete_read choose what is answered
+ * and from which context; release completes the batches and reads that "never"
+ * keeps; hint is how many neighbours are said to be cheap to read; drained says
+ * that regions may leave the driver while they are mapped.
  * hold_alloc and hold_touch do, under the lock that "lock = 1" makes every
  * swapout take, what a driver author is told never to do. The others are
  * counters.
@@ -99,9 +101,10 @@ struct test_slot {
 	unsigned int readers;
 };
 
-/** struct test_job - a batch that is completed elsewhere than in swapout */
+/** struct test_job - a batch or a read that is completed outside its callback */
 struct test_job {
 	struct swapvma_batch *batch;
+	struct swapvma_read *read;
 	struct test_region *region;
 	struct work_struct work;
 	struct hrtimer timer;
@@ -131,6 +134,7 @@ static u32 test_delay_ms;
 static bool test_use_lock;
 static bool test_block;
 static bool test_block_read;
+static bool test_drained;
 static u64 test_bad_read = U64_MAX;
 static DECLARE_WAIT_QUEUE_HEAD(test_gate);
 
@@ -143,7 +147,8 @@ static int test_answer;
 
 enum test_complete { TEST_SYNC, TEST_LATE, TEST_IRQ, TEST_NEVER };
 static const char * const test_completes[] = { "sync", "late", "irq", "never", NULL };
-static int test_complete;
+static int test_complete, test_complete_read;
+static u32 test_hint;
 
 static atomic_t test_fail_write, test_fail_read;
 static atomic_t test_blocked, test_blocked_reads, test_leaks;
@@ -244,11 +249,31 @@ static void test_put_slot(struct test_slot *slot)
 	spin_unlock_irqrestore(&test_slot_lock, flags);
 }
 
+static void test_answer_read(struct test_region *region, struct swapvma_read *read)
+{
+	u64 index = swapvma_read_index(read), nr = swapvma_read_slot(read);
+	struct test_slot *slot = test_get_slot(region, index, nr);
+	int error = 0;
+
+	if (!slot) {
+		test_violation("swapin of a slot that does not hold this page", index);
+		swapvma_read_complete(read, -EIO);
+		return;
+	}
+	if (index == READ_ONCE(test_bad_read) || test_take(&test_fail_read))
+		error = -EIO;
+	else
+		copy_highpage(swapvma_read_page(read), slot->page);
+	test_put_slot(slot);
+	swapvma_read_complete(read, error);
+}
+
 /*
  * Completion from other contexts.
  */
 
-static struct test_job *test_get_job(struct test_region *region, struct swapvma_batch *batch)
+static struct test_job *test_get_job(struct test_region *region, struct swapvma_batch *batch,
+				     struct swapvma_read *read)
 {
 	unsigned int i;
 
@@ -256,20 +281,46 @@ static struct test_job *test_get_job(struct test_region *region, struct swapvma_
 		if (test_and_set_bit(i, test_jobs_used))
 			continue;
 		test_jobs[i].batch = batch;
+		test_jobs[i].read = read;
 		test_jobs[i].region = region;
 		return &test_jobs[i];
 	}
 	return NULL;
 }
 
+static void test_leak(struct test_job *job)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&test_leaked_lock, flags);
+	list_add_tail(&job->leaked, &test_leaked);
+	spin_unlock_irqrestore(&test_leaked_lock, flags);
+	atomic_inc(&test_leaks);
+}
+
 /* The job is free again before the batch is handed back: it may be reused then. */
 static void test_finish_job(struct test_job *job)
 {
 	struct swapvma_batch *batch = job->batch;
+	struct swapvma_read *read = job->read;
 	struct test_region *region = job->region;
 
 	clear_bit_unlock(job - test_jobs, test_jobs_used);
-	test_answer_batch(region, batch);
+	if (batch)
+		test_answer_batch(region, batch);
+	else
+		test_answer_read(region, read);
+}
+
+/* Has a job finish in the context that was chosen. */
+static void test_start_job(struct test_job *job, int complete)
+{
+	if (complete == TEST_LATE)
+		queue_work(test_wq, &job->work);
+	else if (complete == TEST_IRQ)
+		hrtimer_start(&job->timer, ms_to_ktime(1), HRTIMER_MODE_REL);
+	else
+		test_leak(job);
 }
 
 static void test_work(struct work_struct *work)
@@ -282,16 +333,6 @@ static enum hrtimer_restart test_timer(struct hrtimer *timer)
 {
 	test_finish_job(container_of(timer, struct test_job, timer));
 	return HRTIMER_NORESTART;
-}
-
-static void test_leak(struct test_job *job)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&test_leaked_lock, flags);
-	list_add_tail(&job->leaked, &test_leaked);
-	spin_unlock_irqrestore(&test_leaked_lock, flags);
-	atomic_inc(&test_leaks);
 }
 
 static void test_release_leaked(void)
@@ -320,7 +361,7 @@ static int test_attach(const struct swapvma_driver_ops *ops,
 {
 	struct test_region *region;
 
-	if (args->algorithm[0])
+	if (args->algorithm[0] || args->options[0])
 		return -EINVAL;
 	region = kzalloc_obj(*region);
 	if (!region)
@@ -336,7 +377,11 @@ static void test_detach(void *handle)
 	struct test_region *region = handle;
 
 	test_expect(!atomic_read(&region->stored), atomic_read(&region->stored));
-	test_expect(!atomic_read(&region->vmas), atomic_read(&region->vmas));
+	/* Of a driver that is drained, the mappings live on. */
+	if (READ_ONCE(test_drained))
+		atomic_add(atomic_read(&region->vmas), &test_vma_closes);
+	else
+		test_expect(!atomic_read(&region->vmas), atomic_read(&region->vmas));
 	atomic_inc(&test_detaches);
 	kfree(region);
 }
@@ -382,18 +427,14 @@ static void test_swapout(void *handle, struct swapvma_batch *batch)
 
 	complete = READ_ONCE(test_complete);
 	if (complete != TEST_SYNC) {
-		job = test_get_job(handle, batch);
+		job = test_get_job(handle, batch, NULL);
 		if (!job)
 			pr_warn_once("no job free, answering at once\n");
 	}
-	if (!job)
-		test_answer_batch(handle, batch);
-	else if (complete == TEST_LATE)
-		queue_work(test_wq, &job->work);
-	else if (complete == TEST_IRQ)
-		hrtimer_start(&job->timer, ms_to_ktime(1), HRTIMER_MODE_REL);
+	if (job)
+		test_start_job(job, complete);
 	else
-		test_leak(job);
+		test_answer_batch(handle, batch);
 
 	if (use_lock)
 		mutex_unlock(&test_lock);
@@ -411,24 +452,28 @@ static int test_wait_read_gate(void)
 	return ret ? -EINTR : 0;
 }
 
-static int test_swapin(void *handle, u64 index, u64 nr, struct page *page)
+static void test_swapin(void *handle, struct swapvma_read *read)
 {
-	struct test_slot *slot = test_get_slot(handle, index, nr);
-	int ret;
+	int complete = READ_ONCE(test_complete_read);
+	struct test_job *job = NULL;
 
 	might_sleep();
 	atomic_inc(&test_swapins);
-	if (!slot) {
-		test_violation("swapin of a slot that does not hold this page", index);
-		return -EIO;
+	if (test_wait_read_gate()) {
+		swapvma_read_complete(read, -EINTR);
+		return;
 	}
-	ret = test_wait_read_gate();
-	if (!ret && (index == READ_ONCE(test_bad_read) || test_take(&test_fail_read)))
-		ret = -EIO;
-	if (!ret)
-		copy_highpage(page, slot->page);
-	test_put_slot(slot);
-	return ret;
+	if (complete != TEST_SYNC)
+		job = test_get_job(handle, NULL, read);
+	if (job)
+		test_start_job(job, complete);
+	else
+		test_answer_read(handle, read);
+}
+
+static u32 test_range_hint(void *handle, u64 index, u64 slot)
+{
+	return READ_ONCE(test_hint);
 }
 
 static void test_discard(void *handle, u64 nr)
@@ -493,6 +538,7 @@ static struct swapvma_driver_ops test_ops = {
 	.swapout = test_swapout,
 	.swapin = test_swapin,
 	.discard = test_discard,
+	.range_hint = test_range_hint,
 	.stored_bytes = test_stored_bytes,
 	.vma_open = test_vma_open,
 	.vma_close = test_vma_close,
@@ -531,6 +577,9 @@ struct test_choice {
 
 static const struct test_choice test_answer_choice = { test_answers, &test_answer };
 static const struct test_choice test_complete_choice = { test_completes, &test_complete };
+static const struct test_choice test_complete_read_choice = {
+	test_completes, &test_complete_read,
+};
 
 static int test_choice_show(struct seq_file *m, void *unused)
 {
@@ -679,6 +728,7 @@ static void test_create_debugfs(void)
 	test_dir = debugfs_create_dir(KBUILD_MODNAME, NULL);
 	debugfs_create_u32("delay_ms", 0600, test_dir, &test_delay_ms);
 	debugfs_create_bool("lock", 0600, test_dir, &test_use_lock);
+	debugfs_create_bool("drained", 0600, test_dir, &test_drained);
 	debugfs_create_u64("bad_read", 0600, test_dir, &test_bad_read);
 	debugfs_create_file_unsafe("block", 0600, test_dir, &test_block, &test_gate_fops);
 	debugfs_create_file_unsafe("block_read", 0600, test_dir, &test_block_read,
@@ -688,6 +738,9 @@ static void test_create_debugfs(void)
 			    &test_choice_fops);
 	debugfs_create_file("complete", 0600, test_dir, (void *)&test_complete_choice,
 			    &test_choice_fops);
+	debugfs_create_file("complete_read", 0600, test_dir, (void *)&test_complete_read_choice,
+			    &test_choice_fops);
+	debugfs_create_u32("hint", 0600, test_dir, &test_hint);
 	debugfs_create_file_unsafe("hold_alloc", 0200, test_dir, NULL, &test_hold_alloc_fops);
 	debugfs_create_file_unsafe("hold_touch", 0200, test_dir, NULL, &test_hold_touch_fops);
 	debugfs_create_u32("hold_ms", 0400, test_dir, &test_hold_ms);

@@ -222,7 +222,7 @@ TEST_F(ask, fdinfo)
 		"size", "limit", "resident", "unevictable", "resident_peak", "swapped", "writing",
 		"stored_bytes", "table_bytes", "in_swapout", "batches", "swapouts",
 		"swapins", "clean_drops", "same_filled", "refaults", "launders",
-		"cancelled", "kept", "write_failures", "read_failures", "limit_waits",
+		"cancelled", "kept", "retried", "no_space", "write_failures", "read_failures", "limit_waits",
 		"over_limit", "munmap_waits", "munmap_wait_ns", "abandoned",
 	};
 	char path[64], text[4096], line[64];

@@ -107,6 +107,22 @@ int sv_set_limit(int fd, size_t limit)
 	return ioctl(fd, SWAPVMA_IOC_SET_LIMIT, &arg) ? -errno : 0;
 }
 
+int sv_add_driver(int fd, const char *driver, const char *algorithm)
+{
+	struct swapvma_add_driver arg = { 0 };
+
+	snprintf(arg.driver, sizeof(arg.driver), "%s", driver);
+	snprintf(arg.algorithm, sizeof(arg.algorithm), "%s", algorithm);
+	return ioctl(fd, SWAPVMA_IOC_ADD_DRIVER, &arg) ? -errno : 0;
+}
+
+int sv_punch(int fd, size_t first, size_t nr)
+{
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	return fallocate(fd, mode, first * SV_PAGE, nr * SV_PAGE) ? -errno : 0;
+}
+
 /* One round: false as long as something is resident. The size may be unaligned. */
 static bool pageout_round(int fd)
 {
@@ -275,6 +291,9 @@ void sv_reset_knobs(void)
 
 	sv_set_word("answer", "stored");
 	sv_set_word("complete", "sync");
+	sv_set_word("complete_read", "sync");
+	sv_set("hint", 0);
+	sv_set_word("drained", "N");
 	sv_set_word("lock", "N");
 	sv_set("bad_read", UINT64_MAX);
 	for (i = 0; i < ARRAY_SIZE(zero); i++)
@@ -335,6 +354,19 @@ bool sv_quarantined(const char *driver)
 
 	driver_line(driver, line, sizeof(line));
 	return strstr(line, " state=quarantined");
+}
+
+int sv_control(const char *line)
+{
+	int fd = open(SV_DEBUG "control", O_WRONLY | O_CLOEXEC);
+	ssize_t ret;
+
+	if (fd < 0)
+		sv_die(SV_DEBUG "control: %s", strerror(errno));
+	ret = write(fd, line, strlen(line));
+	ret = ret < 0 ? -errno : 0;
+	close(fd);
+	return ret;
 }
 
 pid_t sv_swapper(const char *driver)

@@ -94,6 +94,8 @@ void sv_stats(int fd, struct swapvma_stats *stats);
 long sv_pageout(int fd, size_t first, size_t nr);
 long sv_prefetch(int fd, size_t first, size_t nr);
 int sv_set_limit(int fd, size_t limit);
+int sv_add_driver(int fd, const char *driver, const char *algorithm);
+int sv_punch(int fd, size_t first, size_t nr);
 
 /* Pages out again and again until nothing of the region is resident. */
 bool sv_pageout_all(int fd);
@@ -142,6 +144,9 @@ void sv_reset_knobs(void);
 uint64_t sv_debug(const char *name);
 uint64_t sv_driver_count(const char *driver, const char *field);
 bool sv_quarantined(const char *driver);
+
+/* What the administrator asks for: 0 or -errno. */
+int sv_control(const char *line);
 
 /* Whether "mappings" shows a region as being in a swapout. */
 bool sv_shown_in_swapout(void);

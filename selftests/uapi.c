@@ -79,6 +79,8 @@ static struct swapvma_create good_create(void)
 	return create;
 }
 
+#define RESERVED	ARRAY_SIZE(((struct swapvma_create *)NULL)->reserved)
+
 TEST_F(uapi, create)
 {
 	const struct {
@@ -107,7 +109,7 @@ TEST_F(uapi, create)
 	size_t i, j;
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		for (j = 0; j < (rows[i].reserved ? 4 : 1); j++) {
+		for (j = 0; j < (rows[i].reserved ? RESERVED : 1); j++) {
 			struct swapvma_create create = {
 				.flags = rows[i].flags,
 				.size = rows[i].size,

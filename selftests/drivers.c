@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Several drivers for one region, and drivers that go: what the first one does
+ * not take goes to the next, a driver that fails is put aside and comes back
+ * when told, and one that is drained can be removed while its regions live.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "kselftest_harness.h"
+#include "swapvma_util.h"
+
+#define PAGES	(4 * SV_BATCH)
+#define FOREVER	1000000
+
+struct region {
+	struct sv_baseline base;
+	char *map;
+	int fd;
+};
+
+static void set_up(struct region *region, const char *params)
+{
+	sv_reload_test(params);
+	sv_begin(&region->base);
+	region->fd = sv_create("test", "", PAGES, SV_NO_LIMIT);
+	region->map = sv_map_rw(region->fd, PAGES);
+	sv_fill_range(region->map, 0, PAGES, SV_TEXT, 1);
+}
+
+/* Whatever the machine is busy with, the driver answers in time. */
+#define PATIENT	"deadline_ms=60000"
+
+FIXTURE(drivers)
+{
+	struct region region;
+};
+
+FIXTURE_SETUP(drivers)
+{
+	set_up(&self->region, PATIENT);
+}
+
+FIXTURE_TEARDOWN_PARENT(drivers)
+{
+	EXPECT_TRUE(sv_end_quarantined(&self->region.base));
+}
+
+/* A driver that does not answer. */
+FIXTURE(silent)
+{
+	struct region region;
+};
+
+FIXTURE_SETUP(silent)
+{
+	set_up(&self->region, "deadline_ms=1500");
+}
+
+FIXTURE_TEARDOWN_PARENT(silent)
+{
+	EXPECT_TRUE(sv_end_quarantined(&self->region.base));
+}
+
+#define ASSERT_ALL_THERE(region)	\
+	ASSERT_EQ(0, sv_check_range((region)->map, 0, PAGES, SV_TEXT, 1))
+
+/*
+ * The list of a region.
+ */
+
+TEST_F(drivers, added_or_refused)
+{
+	struct swapvma_add_driver arg = { .driver = "ram", .algorithm = "zstd" };
+	char *unmapped = sv_map(-1, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+
+	ASSERT_EQ(-ENODEV, sv_add_driver(self->region.fd, "no_such_driver", ""));
+	ASSERT_EQ(-EINVAL, sv_add_driver(self->region.fd, "", ""));
+	ASSERT_EQ(-EEXIST, sv_add_driver(self->region.fd, "test", ""));
+	ASSERT_EQ(-EINVAL, sv_add_driver(self->region.fd, "ram", "no_such_algorithm"));
+	arg.flags = 1;
+	ASSERT_EQ(-1, ioctl(self->region.fd, SWAPVMA_IOC_ADD_DRIVER, &arg));
+	ASSERT_EQ(EINVAL, errno);
+	arg.flags = 0;
+	arg.options = (uintptr_t)"size=1";
+	ASSERT_EQ(-1, ioctl(self->region.fd, SWAPVMA_IOC_ADD_DRIVER, &arg));
+	ASSERT_EQ(EINVAL, errno);
+	arg.options = (uintptr_t)unmapped;
+	ASSERT_EQ(-1, ioctl(self->region.fd, SWAPVMA_IOC_ADD_DRIVER, &arg));
+	ASSERT_EQ(EFAULT, errno);
+	ASSERT_EQ(1, sv_driver_count("test", "regions"));
+	ASSERT_EQ(0, sv_driver_count("ram", "regions"));
+	arg.options = (uintptr_t)"";
+	ASSERT_EQ(0, ioctl(self->region.fd, SWAPVMA_IOC_ADD_DRIVER, &arg));
+	ASSERT_EQ(1, sv_driver_count("ram", "regions"));
+	ASSERT_EQ(-EEXIST, sv_add_driver(self->region.fd, "ram", "lz4"));
+	sv_unmap(unmapped, 1);
+}
+
+TEST_F(drivers, options_too_long)
+{
+	char options[SWAPVMA_OPTIONS_MAX + 1];
+	struct swapvma_add_driver arg = { .driver = "ram", .options = (uintptr_t)options };
+
+	memset(options, 'a', sizeof(options));
+	options[SWAPVMA_OPTIONS_MAX] = 0;
+	ASSERT_EQ(-1, ioctl(self->region.fd, SWAPVMA_IOC_ADD_DRIVER, &arg));
+	ASSERT_EQ(EINVAL, errno);
+}
+
+/* What the first driver does not store, the second one does. */
+static void fall_over(struct __test_metadata *_metadata, struct region *region)
+{
+	uint64_t swapouts = sv_get("swapouts");
+
+	ASSERT_EQ(0, sv_add_driver(region->fd, "ram", ""));
+	ASSERT_LT(0, sv_pageout(region->fd, 0, PAGES));
+	ASSERT_TRUE(sv_pageout_all(region->fd));
+	ASSERT_EQ(PAGES, SV_STAT(region->fd, swapped));
+	ASSERT_EQ(swapouts, sv_get("swapouts"));
+	ASSERT_LT(0, SV_STAT(region->fd, stored_bytes));
+	ASSERT_ALL_THERE(region);
+}
+
+TEST_F(drivers, no_space_falls_over)
+{
+	sv_set_word("answer", "no_space");
+	fall_over(_metadata, &self->region);
+	ASSERT_LE(1, SV_STAT(self->region.fd, no_space));
+	ASSERT_EQ(0, SV_STAT(self->region.fd, write_failures));
+}
+
+TEST_F(drivers, failed_falls_over)
+{
+	sv_set("fail_write", FOREVER);
+	fall_over(_metadata, &self->region);
+	ASSERT_LE(1, SV_STAT(self->region.fd, write_failures));
+	ASSERT_EQ(0, SV_STAT(self->region.fd, no_space));
+}
+
+/* Storing it frees nothing, there as here; and "later" means later. */
+TEST_F(drivers, kept_and_retry_do_not)
+{
+	ASSERT_EQ(0, sv_add_driver(self->region.fd, "ram", ""));
+	sv_set_word("answer", "kept");
+	ASSERT_EQ(0, sv_pageout(self->region.fd, 0, PAGES));
+	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, kept));
+	sv_set_word("answer", "retry");
+	ASSERT_EQ(0, sv_pageout(self->region.fd, 0, PAGES));
+	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, retried));
+	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, resident));
+	ASSERT_EQ(0, SV_STAT(self->region.fd, stored_bytes));
+	ASSERT_ALL_THERE(&self->region);
+}
+
+/* Pages of one region that are with two drivers. */
+TEST_F(drivers, two_hold_pages_at_a_time)
+{
+	ASSERT_EQ(0, sv_add_driver(self->region.fd, "ram", ""));
+	ASSERT_EQ(PAGES / 2, sv_pageout(self->region.fd, 0, PAGES / 2));
+	ASSERT_EQ(PAGES / 2, sv_get("stored"));
+	sv_set_word("answer", "no_space");
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(PAGES / 2, sv_get("stored"));
+	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, swapped));
+	ASSERT_ALL_THERE(&self->region);
+	/* Stored anew, each old copy is discarded where it is. */
+	sv_reset_knobs();
+	sv_fill_range(self->region.map, 0, PAGES, SV_TEXT, 2);
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(0, sv_check_range(self->region.map, 0, PAGES, SV_TEXT, 2));
+}
+
+/* A request that the first driver never answers is answered by the second. */
+TEST_F(silent, quarantined_falls_over)
+{
+	int kmsg = sv_kmsg_open();
+
+	ASSERT_EQ(0, sv_add_driver(self->region.fd, "ram", ""));
+	sv_set_word("complete", "never");
+	ASSERT_LT(0, sv_pageout(self->region.fd, 0, PAGES));
+	ASSERT_TRUE(sv_quarantined("test"));
+	ASSERT_EQ(1, sv_kmsg_count(kmsg, "quarantined"));
+	/* It still has a batch: these pages stay, and it may not have another one. */
+	ASSERT_EQ(SV_BATCH, SV_STAT(self->region.fd, resident));
+	ASSERT_ALL_THERE(&self->region);
+	ASSERT_EQ(-EBUSY, sv_control("recover test"));
+	sv_reset_knobs();
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_TRUE(sv_wait_for(!sv_control("recover test")));
+	ASSERT_FALSE(sv_quarantined("test"));
+	ASSERT_EQ(0, sv_get("stored"));
+	ASSERT_ALL_THERE(&self->region);
+}
+
+static void *fill_over_limit(void *arg)
+{
+	struct region *region = arg;
+
+	sv_fill_range(region->map, 0, PAGES, SV_TEXT, 2);
+	return NULL;
+}
+
+/* So is a fault that waits for the limit. */
+TEST_F(silent, limit_is_kept_by_the_next)
+{
+	struct swapvma_stats stats;
+	pthread_t thread;
+
+	ASSERT_EQ(0, sv_add_driver(self->region.fd, "ram", ""));
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
+	sv_set_word("complete", "never");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, fill_over_limit, &self->region));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
+	/* What the silent driver has is not anybody's to page out. */
+	sv_stats(self->region.fd, &stats);
+	ASSERT_GE(SV_BATCH, stats.resident - stats.unevictable);
+	ASSERT_EQ(0, sv_check_range(self->region.map, 0, PAGES, SV_TEXT, 2));
+}
+
+TEST_F(drivers, always_failing_is_quarantined)
+{
+	int kmsg = sv_kmsg_open();
+	int i;
+
+	sv_set("fail_write", FOREVER);
+	for (i = 0; i < 8; i++)
+		ASSERT_EQ(0, sv_pageout(self->region.fd, 0, SV_BATCH));
+	ASSERT_TRUE(sv_quarantined("test"));
+	ASSERT_EQ(1, sv_kmsg_count(kmsg, "8 batches in a row"));
+	ASSERT_EQ(0, sv_pageout(self->region.fd, 0, PAGES));
+	ASSERT_EQ(8 * SV_BATCH, SV_STAT(self->region.fd, write_failures));
+	sv_reset_knobs();
+	ASSERT_EQ(0, sv_control("recover test"));
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_ALL_THERE(&self->region);
+}
+
+/* One good page among bad ones, and the count begins anew. */
+TEST_F(drivers, sometimes_failing_is_not)
+{
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		sv_set("fail_write", SV_BATCH - 1);
+		ASSERT_EQ(1, sv_pageout(self->region.fd, 0, SV_BATCH));
+		ASSERT_EQ(0, sv_check_range(self->region.map, 0, SV_BATCH, SV_TEXT, i + 1));
+		sv_fill_range(self->region.map, 0, SV_BATCH, SV_TEXT, i + 2);
+	}
+	ASSERT_FALSE(sv_quarantined("test"));
+}
+
+/*
+ * Reads that the driver completes later.
+ */
+
+static void read_elsewhere(struct __test_metadata *_metadata, struct region *region,
+			   const char *context)
+{
+	int round;
+
+	for (round = 0; round < 3; round++) {
+		ASSERT_TRUE(sv_pageout_all(region->fd));
+		sv_set_word("complete_read", context);
+		ASSERT_ALL_THERE(region);
+		sv_set_word("complete_read", "sync");
+	}
+	/* A failed one is a SIGBUS for that page. */
+	ASSERT_TRUE(sv_pageout_all(region->fd));
+	sv_set_word("complete_read", context);
+	sv_set("bad_read", 7);
+	ASSERT_EQ(SIGBUS, sv_touch_read(region->map + 7 * SV_PAGE));
+	ASSERT_EQ(0, sv_touch_read(region->map + 8 * SV_PAGE));
+	sv_set("bad_read", UINT64_MAX);
+	ASSERT_ALL_THERE(region);
+}
+
+TEST_F(drivers, read_completed_by_a_thread)
+{
+	read_elsewhere(_metadata, &self->region, "late");
+}
+
+TEST_F(drivers, read_completed_in_interrupt_context)
+{
+	read_elsewhere(_metadata, &self->region, "irq");
+}
+
+/* A punched page's read discards its slot when it comes. */
+TEST_F(silent, punched_while_read)
+{
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	sv_set_word("complete_read", "never");
+	ASSERT_EQ(SIGBUS, sv_touch_read(self->region.map));
+	ASSERT_EQ(0, sv_punch(self->region.fd, 0, 1));
+	ASSERT_EQ(PAGES, sv_get("stored"));
+	sv_reset_knobs();
+	ASSERT_TRUE(sv_wait_for(sv_get("stored") == PAGES - 1));
+	ASSERT_EQ(0, sv_check_zero(self->region.map, 0, 1));
+	ASSERT_EQ(0, sv_check_range(self->region.map, 1, PAGES - 1, SV_TEXT, 1));
+}
+
+/* A read that misses the deadline is a SIGBUS, and the page is there later. */
+TEST_F(silent, read_never_answered)
+{
+	int kmsg = sv_kmsg_open();
+
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(0, sv_touch_read(self->region.map + SV_PAGE));
+	sv_set_word("complete_read", "never");
+	ASSERT_EQ(SIGBUS, sv_touch_read(self->region.map));
+	/* At once: it has been waited for. */
+	ASSERT_EQ(SIGBUS, sv_touch_read(self->region.map));
+	ASSERT_EQ(1, SV_STAT(self->region.fd, read_failures));
+	ASSERT_EQ(1, sv_kmsg_count(kmsg, "did not read page 0"));
+	ASSERT_TRUE(sv_quarantined("test"));
+	ASSERT_EQ(0, sv_touch_read(self->region.map + SV_PAGE));
+	sv_reset_knobs();
+	ASSERT_TRUE(sv_wait_for(!sv_touch_read(self->region.map)));
+	ASSERT_ALL_THERE(&self->region);
+	ASSERT_EQ(0, sv_control("recover test"));
+}
+
+/*
+ * Reading ahead.
+ */
+
+TEST_F(drivers, reads_ahead_in_order)
+{
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	sv_set("hint", 16);
+	ASSERT_EQ(0, sv_touch_read(self->region.map));
+	ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, swapins) == 1 + 16));
+	/* These are there; the next one asks for more. */
+	ASSERT_EQ(0, sv_check_range(self->region.map, 1, 16, SV_TEXT, 1));
+	ASSERT_EQ(1 + 16, SV_STAT(self->region.fd, swapins));
+	ASSERT_EQ(0, sv_touch_read(self->region.map + 17 * SV_PAGE));
+	ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, swapins) == 2 * (1 + 16)));
+	ASSERT_ALL_THERE(&self->region);
+	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, swapins));
+}
+
+TEST_F(drivers, reads_nothing_ahead_out_of_order)
+{
+	uint64_t swapins;
+	size_t i;
+
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	sv_set("hint", 16);
+	for (i = 0; i < 8; i++)
+		ASSERT_EQ(0, sv_touch_read(self->region.map + (PAGES - 1 - 20 * i) * SV_PAGE));
+	swapins = SV_STAT(self->region.fd, swapins);
+	ASSERT_EQ(8, swapins);
+}
+
+/* Never over the limit, and a bad neighbour costs only itself. */
+TEST_F(drivers, reads_ahead_within_the_limit)
+{
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
+	sv_set("hint", SV_BATCH);
+	sv_set("bad_read", 20);
+	ASSERT_EQ(0, sv_check_range(self->region.map, 0, 20, SV_TEXT, 1));
+	ASSERT_EQ(SIGBUS, sv_touch_read(self->region.map + 20 * SV_PAGE));
+	ASSERT_EQ(0, sv_check_range(self->region.map, 21, PAGES - 21, SV_TEXT, 1));
+	sv_set("bad_read", UINT64_MAX);
+	ASSERT_ALL_THERE(&self->region);
+	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
+	ASSERT_GE(SV_BATCH, SV_STAT(self->region.fd, resident));
+}
+
+/*
+ * Draining.
+ */
+
+/* The mappings live on, and the driver hears of no end of theirs. */
+static int drain(const char *line)
+{
+	sv_set_word("drained", "Y");
+	return sv_control(line);
+}
+
+/* The module of the drained driver goes while the region lives. */
+TEST_F(drivers, drained_to_memory)
+{
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(-EAGAIN, sv_unload("swapvma_test"));
+	ASSERT_EQ(0, drain("drain test"));
+	ASSERT_EQ(0, sv_get("stored"));
+	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, resident));
+	ASSERT_EQ(0, SV_STAT(self->region.fd, swapped));
+	ASSERT_EQ(PAGES, sv_driver_count("test", "drained"));
+	ASSERT_EQ(0, sv_driver_count("test", "regions"));
+	ASSERT_EQ(0, sv_unload("swapvma_test"));
+	ASSERT_ALL_THERE(&self->region);
+	/* Without a driver pages stay. */
+	ASSERT_EQ(0, sv_pageout(self->region.fd, 0, PAGES));
+	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, resident));
+	/* And with a new one they go. */
+	ASSERT_EQ(0, sv_add_driver(self->region.fd, "ram", ""));
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_ALL_THERE(&self->region);
+	sv_reload_test(PATIENT);
+}
+
+/* Clean pages in memory whose copies the driver holds are its pages, too. */
+TEST_F(drivers, drained_of_copies)
+{
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_ALL_THERE(&self->region);
+	ASSERT_EQ(PAGES, sv_get("stored"));
+	ASSERT_EQ(0, drain("drain test"));
+	ASSERT_EQ(0, sv_get("stored"));
+	ASSERT_EQ(0, sv_add_driver(self->region.fd, "ram", ""));
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(0, SV_STAT(self->region.fd, clean_drops));
+	ASSERT_ALL_THERE(&self->region);
+}
+
+TEST_F(drivers, drained_to_another)
+{
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
+	ASSERT_EQ(-ENODEV, drain("drain test no_such_driver"));
+	ASSERT_EQ(0, drain("drain test ram"));
+	ASSERT_EQ(0, sv_get("stored"));
+	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
+	ASSERT_GE(SV_BATCH, SV_STAT(self->region.fd, resident));
+	ASSERT_EQ(1, sv_driver_count("ram", "regions"));
+	ASSERT_EQ(0, sv_unload("swapvma_test"));
+	ASSERT_ALL_THERE(&self->region);
+	sv_reload_test(PATIENT);
+}
+
+/* Not over the limit; what was moved stays moved, and nothing is lost. */
+TEST_F(drivers, not_drained_over_the_limit)
+{
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
+	ASSERT_EQ(-ENOSPC, drain("drain test"));
+	ASSERT_GE(SV_BATCH, SV_STAT(self->region.fd, resident));
+	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
+	ASSERT_ALL_THERE(&self->region);
+	ASSERT_GE(SV_BATCH, SV_STAT(self->region.fd, resident));
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_NO_LIMIT));
+	ASSERT_EQ(0, drain("drain test"));
+	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, resident));
+	ASSERT_ALL_THERE(&self->region);
+}
+
+TEST_F(drivers, drain_is_cancelled_and_goes_on)
+{
+	uint64_t moved;
+	pid_t child;
+
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(0, sv_control("cancel test"));
+	sv_set_word("complete_read", "late");
+	child = sv_fork();
+	if (!child)
+		_exit(-drain("drain test ram"));
+	ASSERT_TRUE(sv_wait_for(sv_driver_count("test", "drained") >= 8));
+	ASSERT_EQ(-EBUSY, drain("drain test"));
+	ASSERT_EQ(-EBUSY, sv_add_driver(self->region.fd, "test", ""));
+	ASSERT_EQ(0, sv_control("cancel test"));
+	ASSERT_EQ(EINTR << 8, sv_reap(child));
+	moved = sv_driver_count("test", "drained");
+	ASSERT_LE(8, moved);
+	ASSERT_GT(PAGES, moved);
+	ASSERT_EQ(1, sv_driver_count("test", "regions"));
+	sv_set_word("complete_read", "sync");
+	ASSERT_EQ(0, drain("drain test ram"));
+	ASSERT_EQ(PAGES - moved, sv_driver_count("test", "drained"));
+	ASSERT_EQ(0, sv_get("stored"));
+	ASSERT_ALL_THERE(&self->region);
+}
+
+/* A page that cannot be read stays where it is, and so does the driver. */
+TEST_F(drivers, drain_meets_a_bad_page)
+{
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	sv_set("bad_read", 9);
+	ASSERT_EQ(-EIO, drain("drain test"));
+	ASSERT_EQ(1, sv_driver_count("test", "regions"));
+	sv_set("bad_read", UINT64_MAX);
+	ASSERT_EQ(0, drain("drain test"));
+	ASSERT_ALL_THERE(&self->region);
+}
+
+struct writer {
+	pthread_t thread;
+	char *map;
+	size_t first;
+	uint64_t gen;
+	bool stop;
+	size_t bad;
+};
+
+static void *write_on(void *arg)
+{
+	struct writer *w = arg;
+	size_t i;
+
+	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
+		for (i = w->first; i < PAGES; i += 2) {
+			w->bad += !sv_check(w->map + i * SV_PAGE, SV_TEXT, i, w->gen);
+			sv_fill(w->map + i * SV_PAGE, SV_TEXT, i, w->gen + 1);
+		}
+		w->gen++;
+	}
+	return NULL;
+}
+
+/* Back and forth, while two threads use the region. */
+TEST_F(drivers, drained_in_use)
+{
+	struct writer writers[2] = {
+		{ .map = self->region.map, .first = 0, .gen = 1 },
+		{ .map = self->region.map, .first = 1, .gen = 1 },
+	};
+	int i;
+	size_t j;
+
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&writers[i].thread, NULL, write_on, &writers[i]));
+	for (i = 0; i < (sv_long() ? 50 : 4); i++) {
+		ASSERT_EQ(0, drain("drain test ram"));
+		ASSERT_EQ(0, sv_get("stored"));
+		ASSERT_EQ(0, drain("drain ram test"));
+		ASSERT_EQ(0, sv_driver_count("ram", "regions"));
+	}
+	for (i = 0; i < 2; i++) {
+		__atomic_store_n(&writers[i].stop, true, __ATOMIC_RELEASE);
+		ASSERT_EQ(0, pthread_join(writers[i].thread, NULL));
+		ASSERT_EQ(0, writers[i].bad);
+		ASSERT_LT(1, writers[i].gen);
+		for (j = writers[i].first; j < PAGES; j += 2)
+			ASSERT_TRUE(sv_check(self->region.map + j * SV_PAGE, SV_TEXT, j, writers[i].gen));
+	}
+	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
+}
+
+TEST_F(drivers, control_is_checked)
+{
+	const char *bad[] = {
+		" ", "drain", "recover", "cancel", "drain a b c", "recover test ram",
+		"cancel test ram", "drown test",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		ASSERT_EQ(-EINVAL, sv_control(bad[i]));
+	ASSERT_EQ(-ENODEV, sv_control("drain no_such_driver"));
+	ASSERT_EQ(-ENODEV, sv_control("recover no_such_driver"));
+	ASSERT_EQ(-ENODEV, sv_control("cancel no_such_driver"));
+	ASSERT_EQ(0, sv_control("recover test"));
+}
+
+SV_TEST_MAIN
