@@ -22,8 +22,9 @@ struct vm_area_struct;
  * @driver: name of its driver, NULL or "" for "ram"
  * @algorithm: name of the driver's algorithm, NULL or "" for its default
  * @options: options for the driver, NULL or "" for none
- * @owner: THIS_MODULE; held until the last mapping, descriptor and pin of the
- *	region is gone
+ * @owner: THIS_MODULE; held until the last mapping of the region is gone. A
+ *	module that creates regions when it is loaded says NULL, or it could
+ *	never be unloaded: nothing of it is called through a region
  */
 struct swapvma_region_params {
 	u32 size;
