@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Read: one page that a driver is to read back.
+
+use super::{
+    bindings,
+    page,
+    PageBytes,
+    Slot, //
+};
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+use kernel::prelude::*;
+
+/// A read in the hands of its driver.
+///
+/// It owns the page to fill, which nobody else sees before it is complete, also
+/// after the deadline. A driver that is not done when `swapin` returns keeps the
+/// value until it is. Dropping it without [`Read::complete`] fails the read with
+/// `EIO`. Both may be done in any context, hard interrupts included.
+///
+/// # Invariants
+///
+/// The pointer is what `swapin` was called with, and the read was not completed.
+pub struct Read(NonNull<bindings::swapvma_read>);
+
+// SAFETY: The boundary lets any context use and complete a read.
+unsafe impl Send for Read {}
+// SAFETY: What a shared read offers only reads.
+unsafe impl Sync for Read {}
+
+impl Read {
+    /// Wraps what `swapin` was called with.
+    ///
+    /// # Safety
+    ///
+    /// The read is the caller's, who does not use it afterwards.
+    #[inline]
+    pub(super) unsafe fn from_raw(read: NonNull<bindings::swapvma_read>) -> Self {
+        // INVARIANT: By the safety requirement.
+        Self(read)
+    }
+
+    /// Returns the offset of the page in its region, in pages. Any context.
+    #[inline]
+    pub fn index(&self) -> u64 {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::swapvma_read_index(self.0.as_ptr()) }
+    }
+
+    /// Returns where the page is stored. Any context.
+    #[inline]
+    pub fn slot(&self) -> Slot {
+        // SAFETY: By the type invariant.
+        Slot::from_boundary(unsafe { bindings::swapvma_read_slot(self.0.as_ptr()) })
+    }
+
+    /// Returns the page to fill, for a bio or a scatterlist. It is valid until
+    /// the read is complete. Any context.
+    #[inline]
+    pub fn page(&mut self) -> NonNull<kernel::bindings::page> {
+        // SAFETY: By the type invariant.
+        let page = unsafe { bindings::swapvma_read_page(self.0.as_ptr()) };
+        // SAFETY: By the boundary, a read has a page until it is complete.
+        unsafe { NonNull::new_unchecked(page) }
+    }
+
+    /// Returns the bytes to fill. What they hold before is of no meaning. Any
+    /// context.
+    #[inline]
+    pub fn bytes(&mut self) -> &mut PageBytes {
+        let page = self.page();
+        // SAFETY: By the type invariant the page is valid.
+        let bytes = unsafe { page::address(page) };
+        // SAFETY: By the boundary nobody else can see the page, and `self` is
+        // borrowed for as long as the reference lives.
+        unsafe { &mut *bytes.cast::<PageBytes>() }
+    }
+
+    /// Hands the read back: the page is filled, or cannot be read, which is a
+    /// SIGBUS for that page only. The slot stays in either case. Any context.
+    #[inline]
+    pub fn complete(self, result: Result) {
+        let error = match result {
+            Ok(()) => 0,
+            Err(error) => error.to_errno(),
+        };
+        let this = ManuallyDrop::new(self);
+        // SAFETY: By the type invariant; nothing uses the read afterwards.
+        unsafe { bindings::swapvma_read_complete(this.0.as_ptr(), error) };
+    }
+}
+
+impl Drop for Read {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; nothing uses the read afterwards.
+        unsafe { bindings::swapvma_read_complete(self.0.as_ptr(), EIO.to_errno()) };
+    }
+}
