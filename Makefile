@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 # Variables of the command line reach the scripts through the environment:
 # KDIR, RUSTC, BINDGEN, LLVM, V.
+INSTALL_HDR_PATH ?= build/headers
 
 ## demo	see swapvma at work in a guest
 demo:
@@ -29,6 +30,10 @@ bench:
 ## module	swapvma.ko and the samples, against KDIR=... or the test kernel
 module:
 	+@scripts/build-module modules
+
+## headers_install	what drivers elsewhere are built with, in INSTALL_HDR_PATH
+headers_install:
+	+@scripts/install-headers "$(INSTALL_HDR_PATH)"
 
 ## lint	rustfmt, clippy, checkpatch, shellcheck
 lint:
@@ -59,9 +64,9 @@ help:
 	@echo "swapvma: memory that a driver maps and the kernel swaps out through it"
 	@echo
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | \
-		while IFS='	' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+		while IFS='	' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "The first run sets up and builds a kernel; later ones start at once."
 	@echo "scripts/vm --help tells how to run a command of your own in a guest."
 
-.PHONY: demo test test-all bench module lint doc setup kernel clean clean-cache help
+.PHONY: demo test test-all bench module headers_install lint doc setup kernel clean clean-cache help
