@@ -39,7 +39,7 @@ headers_install:
 lint:
 	@scripts/lint
 
-## doc	the module's rustdoc, in build/doc
+## doc	rustdoc of the module and of the crate for drivers, in build/doc
 doc:
 	@scripts/doc
 
