@@ -29,6 +29,10 @@ use crate::{
         Region, //
     },
     swapper,
+    wait::{
+        Signals,
+        WaitQueue, //
+    },
 };
 use core::{
     marker::PhantomData,
@@ -165,6 +169,11 @@ pub(crate) struct Registered {
     failures: Word,
     pub(crate) drain: Drain,
     pub(crate) regions: Word,
+    /// Who may call the driver: from `find` to `put_module`.
+    users: Word,
+    /// `unregister` waits here until there are none.
+    #[pin]
+    unused: WaitQueue,
     pub(crate) batches: Word,
     pub(crate) abandoned: Word,
 }
@@ -216,6 +225,8 @@ pub(crate) fn find(name: &CStr) -> Result<Arc<Registered>> {
     if !unsafe { bindings::swapvma_try_module_get(driver.ops().owner) } {
         return Err(code::ENODEV);
     }
+    // Under the lock, so that `unregister` sees it.
+    driver.users.add(1);
     Ok(driver.clone())
 }
 
@@ -297,6 +308,8 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
                 moved: Word::new(0),
             },
             regions: Word::new(0),
+            users: Word::new(0),
+            unused <- WaitQueue::new(c"swapvma_driver_unused", kernel::static_lock_class!()),
             batches: Word::new(0),
             abandoned: Word::new(0),
         }? Error),
@@ -312,7 +325,11 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
     Ok(())
 }
 
-/// Withdraws a driver that no region uses and stops its swapper.
+/// Withdraws a driver, waits until no region uses it, and stops its swapper.
+///
+/// Regions hold the driver's module, so there is nothing to wait for when that
+/// is unloaded. There may be if it goes away because loading it failed, or if it
+/// withdraws the driver for reasons of its own.
 fn unregister(ops: *const bindings::swapvma_driver_ops) {
     let driver = {
         let mut drivers = swapvma_drivers.lock();
@@ -325,6 +342,16 @@ fn unregister(ops: *const bindings::swapvma_driver_ops) {
         drivers.remove(i)
     };
     let Ok(driver) = driver else { return };
+    if driver.users.load() != 0 {
+        pr_info!(
+            "driver {} goes away when its regions are gone\n",
+            driver.name()
+        );
+    }
+    // No signal ends this wait.
+    let _ = driver
+        .unused
+        .wait(Signals::Idle, || driver.users.load() == 0);
     let thread = driver.thread.lock().take();
     drop(thread);
     // The last completion may still be on its way out of the batch.
@@ -339,10 +366,15 @@ impl Registered {
         unsafe { self.ops.as_ref() }
     }
 
-    /// Gives back the reference that [`find`] took.
+    /// Gives back the reference that [`find`] took; the caller does not call
+    /// the driver any more.
     pub(crate) fn put_module(&self) {
         // SAFETY: The caller has a reference to the module.
         unsafe { bindings::swapvma_module_put(self.ops().owner) };
+        // From here on the table may be gone.
+        if self.users.sub(1) == 1 {
+            self.unused.wake_all();
+        }
     }
 
     /// Returns the name.

@@ -144,8 +144,8 @@ int swapvma_register_driver(const struct swapvma_driver_ops *ops);
  * swapvma_unregister_driver() - withdraw a driver
  * @ops: as registered
  *
- * No region uses it any more: regions hold @ops->owner. Waits for the driver's
- * swapper to stop.
+ * Waits until no region uses the driver, which is so when @ops->owner is being
+ * unloaded, because regions hold it; and for the driver's swapper to stop.
  * Context: process context, may sleep.
  */
 void swapvma_unregister_driver(const struct swapvma_driver_ops *ops);

@@ -148,8 +148,9 @@ pub trait Driver: Sized + 'static {
 /// A driver that is known by its name, for as long as the value lives.
 ///
 /// Each region that uses the driver holds the driver's module, so that there is
-/// none when the module is unloaded, which is when the value is to be dropped.
-/// That withdraws the name and stops the driver's swapper. May sleep.
+/// none when the module is unloaded. Dropping the value at another time, because
+/// loading the module failed for instance, withdraws the name, and then waits for
+/// the regions that use the driver. May sleep.
 ///
 /// # Invariants
 ///
