@@ -24,14 +24,12 @@ use crate::{
     bindings,
     entry::Slot,
     error::{
-        code,
         Error,
         Result, //
     },
     folio::{
         Folio,
-        NewPage,
-        PageBytes, //
+        NewPage, //
     },
     inflight::Ticket,
     limit::BATCH_PAGES,
@@ -327,64 +325,6 @@ fn copies(count: usize) -> Result<KVec<Folio>> {
         copies.push(NewPage::new(false, true)?.into_folio(), GFP_KERNEL)?;
     }
     Ok(copies)
-}
-
-/// A batch in the hands of a Rust driver. Dropping it completes it: pages that
-/// were not answered fail and stay in memory.
-pub(crate) struct Batch(NonNull<Inner>);
-
-// SAFETY: A batch may be completed from any task.
-unsafe impl Send for Batch {}
-
-impl Batch {
-    /// Wraps what the boundary passes to `swapout`.
-    ///
-    /// # Safety
-    ///
-    /// The batch was handed to the caller and is not completed elsewhere.
-    pub(crate) unsafe fn from_raw(batch: NonNull<Inner>) -> Self {
-        Self(batch)
-    }
-
-    fn inner(&self) -> &Inner {
-        // SAFETY: The batch is valid until it is completed, which `Drop` does.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// Returns the number of pages, 1 to 64.
-    pub(crate) fn len(&self) -> usize {
-        self.inner().len()
-    }
-
-    /// Copies page `i`, which may change meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` past the end; `EIO` if a memory error hit the page.
-    pub(crate) fn copy_page(&self, i: usize, to: &mut PageBytes) -> Result {
-        let folio = self.inner().folio(i).ok_or(code::EINVAL)?;
-        // SAFETY: The batch holds a reference to its pages.
-        let folio = unsafe { Folio::get(folio) };
-        folio.copy_to(to)
-    }
-
-    /// Answers page `i`.
-    pub(crate) fn answer(&mut self, i: usize, answer: Answer) {
-        let (result, slot) = match answer {
-            Answer::Stored(slot) => (bindings::swapvma_result::SWAPVMA_STORED, slot.get()),
-            Answer::Kept => (bindings::swapvma_result::SWAPVMA_KEPT, 0),
-            Answer::Retry => (bindings::swapvma_result::SWAPVMA_RETRY, 0),
-            Answer::NoSpace => (bindings::swapvma_result::SWAPVMA_NO_SPACE, 0),
-            Answer::Failed => (bindings::swapvma_result::SWAPVMA_FAILED, 0),
-        };
-        self.inner().set_answer(i, result, slot);
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.inner().complete();
-    }
 }
 
 /// Turns the boundary's opaque batch into ours.

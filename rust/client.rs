@@ -211,6 +211,10 @@ unsafe extern "C" fn swapvma_region_mmap(
         return error.to_errno();
     }
     // SAFETY: As above.
+    if unsafe { vma::is_mapped(area) } {
+        return code::EINVAL.to_errno();
+    }
+    // SAFETY: As above.
     unsafe { bindings::vma_set_file(area, region.cast()) };
     // SAFETY: As above; nobody else sees the VMA yet.
     unsafe { (*area).vm_pgoff = first as usize };

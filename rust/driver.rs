@@ -2,28 +2,23 @@
 
 //! Drivers: the code that stores cold pages, in this module or in another.
 //!
-//! `include/swapvma/driver.h` is the one boundary. Drivers in Rust implement
-//! [`Driver`], for which [`Table`] makes the same ops table that a driver in C
-//! fills in by hand.
+//! `include/swapvma/driver.h` is the one boundary, for drivers in C and, through
+//! `api/`, for those in Rust, the ones of this module included.
 
 use crate::{
     atomic::Word,
     attached::Attached,
     batch::{
         self,
-        Batch,
         Phase, //
     },
     bindings,
-    entry::Slot,
     error::{
         code,
         Result, //
     },
-    folio::PageBytes,
     inflight::Ticket,
     kthread::Thread,
-    read,
     region::{
         OpenRegion,
         Region, //
@@ -34,10 +29,7 @@ use crate::{
         WaitQueue, //
     },
 };
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
-};
+use core::ptr::NonNull;
 use kernel::{
     list::List,
     prelude::*,
@@ -54,38 +46,6 @@ const DEADLINE_MS: u64 = 30_000;
 
 /// Bytes of a name, with its NUL.
 const NAME_MAX: usize = bindings::SWAPVMA_NAME_MAX as usize;
-
-/// What a region tells its driver.
-pub(crate) struct Attach<'a> {
-    /// Name of the algorithm, empty for the driver's default.
-    pub(crate) algorithm: &'a CStr,
-    /// The driver's own options, empty for none.
-    pub(crate) options: &'a CStr,
-}
-
-/// A driver in Rust. The contexts are those of `struct swapvma_driver_ops`.
-pub(crate) trait Driver: 'static {
-    /// What `struct swapvma_create` asks for.
-    const NAME: &'static CStr;
-
-    /// What the driver keeps for a region.
-    type Handle: Send + Sync + 'static;
-
-    /// A region was created.
-    fn attach(attach: &Attach<'_>) -> Result<Pin<KBox<Self::Handle>>>;
-
-    /// Stores the pages of a batch.
-    fn swapout(handle: &Self::Handle, batch: Batch);
-
-    /// Reads a page back.
-    fn swapin(handle: &Self::Handle, slot: Slot, page: &mut PageBytes) -> Result;
-
-    /// Forgets a page.
-    fn discard(handle: &Self::Handle, slot: Slot);
-
-    /// Returns the bytes stored for the region.
-    fn stored_bytes(handle: &Self::Handle) -> u64;
-}
 
 /// The batch that a driver has, and the region that it is of.
 #[derive(Clone)]
@@ -489,137 +449,6 @@ impl crate::kthread::Main for Registered {
         self.swapper
             .store_release(kernel::current!().as_ptr() as u64);
         swapper::run(&self);
-    }
-}
-
-/// The ops table of a Rust driver.
-pub(crate) struct Table<T: Driver>(PhantomData<T>);
-
-impl<T: Driver> Table<T> {
-    const OPS: &'static bindings::swapvma_driver_ops = &bindings::swapvma_driver_ops {
-        size: size_of::<bindings::swapvma_driver_ops>() as u32,
-        version: bindings::SWAPVMA_ABI_VERSION,
-        name: kernel::str::as_char_ptr_in_const_context(T::NAME),
-        // Drivers of this module need no reference to it.
-        owner: core::ptr::null_mut(),
-        deadline_ms: 0,
-        flags: 0,
-        attach: Some(Self::attach),
-        detach: Some(Self::detach),
-        swapout: Some(Self::swapout),
-        swapin: Some(Self::swapin),
-        discard: Some(Self::discard),
-        range_hint: None,
-        stored_bytes: Some(Self::stored_bytes),
-        vma_open: None,
-        vma_close: None,
-    };
-
-    /// # Safety
-    ///
-    /// Called by [`Attached::new`].
-    unsafe extern "C" fn attach(
-        _ops: *const bindings::swapvma_driver_ops,
-        args: *const bindings::swapvma_attach,
-        handle: *mut *mut c_void,
-    ) -> c_int {
-        // SAFETY: By the boundary, the arguments are valid.
-        let args = unsafe { &*args };
-        let attach = Attach {
-            // SAFETY: By the boundary, the name is NUL-terminated.
-            algorithm: unsafe { CStr::from_char_ptr(args.algorithm) },
-            // SAFETY: By the boundary, they are NUL-terminated.
-            options: unsafe { CStr::from_char_ptr(args.options) },
-        };
-        match T::attach(&attach) {
-            Ok(new) => {
-                // SAFETY: By the boundary, `handle` is valid for writing.
-                unsafe {
-                    handle.write(
-                        <Pin<KBox<T::Handle>> as kernel::types::ForeignOwnable>::into_foreign(new),
-                    )
-                };
-                0
-            }
-            Err(error) => error.to_errno(),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `handle` is attached.
-    unsafe fn handle<'a>(handle: *mut c_void) -> &'a T::Handle {
-        // SAFETY: `attach` stored a box there, which `detach` takes.
-        unsafe { &*handle.cast::<T::Handle>() }
-    }
-
-    /// # Safety
-    ///
-    /// Called once by [`Attached`], last.
-    unsafe extern "C" fn detach(handle: *mut c_void) {
-        // SAFETY: `attach` stored a box there.
-        drop(unsafe {
-            <Pin<KBox<T::Handle>> as kernel::types::ForeignOwnable>::from_foreign(handle)
-        });
-    }
-
-    /// # Safety
-    ///
-    /// Called by [`Attached::swapout`].
-    unsafe extern "C" fn swapout(handle: *mut c_void, batch: *mut bindings::swapvma_batch) {
-        let Some(batch) = NonNull::new(batch.cast::<batch::Inner>()) else {
-            return;
-        };
-        // SAFETY: The batch was handed to this function.
-        let batch = unsafe { Batch::from_raw(batch) };
-        // SAFETY: The handle is attached.
-        T::swapout(unsafe { Self::handle(handle) }, batch);
-    }
-
-    /// # Safety
-    ///
-    /// Called by [`Attached::swapin`].
-    unsafe extern "C" fn swapin(handle: *mut c_void, read: *mut bindings::swapvma_read) {
-        // SAFETY: The handle is attached.
-        let handle = unsafe { Self::handle(handle) };
-        // SAFETY: The read was handed to this function.
-        unsafe { read::serve(read, |slot, bytes| T::swapin(handle, slot, bytes)) };
-    }
-
-    /// # Safety
-    ///
-    /// Called by [`Attached::discard`].
-    unsafe extern "C" fn discard(handle: *mut c_void, slot: u64) {
-        if let Some(slot) = Slot::new(slot) {
-            // SAFETY: The handle is attached.
-            T::discard(unsafe { Self::handle(handle) }, slot);
-        }
-    }
-
-    /// # Safety
-    ///
-    /// Called by [`Attached::stored_bytes`].
-    unsafe extern "C" fn stored_bytes(handle: *mut c_void) -> u64 {
-        // SAFETY: The handle is attached.
-        T::stored_bytes(unsafe { Self::handle(handle) })
-    }
-}
-
-/// A Rust driver of this module, registered for as long as the value lives.
-pub(crate) struct Registration<T: Driver>(PhantomData<T>);
-
-impl<T: Driver> Registration<T> {
-    /// Registers the driver.
-    pub(crate) fn new() -> Result<Self> {
-        // SAFETY: The table is a constant.
-        unsafe { register(NonNull::from(Table::<T>::OPS)) }?;
-        Ok(Self(PhantomData))
-    }
-}
-
-impl<T: Driver> Drop for Registration<T> {
-    fn drop(&mut self) {
-        unregister(Table::<T>::OPS);
     }
 }
 

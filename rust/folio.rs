@@ -225,8 +225,9 @@ impl Folio {
         unsafe { ours::swapvma_folio_set_dirty(self.0.as_ptr()) };
     }
 
-    /// Copies another page to this one, which nobody else uses. As
-    /// [`Folio::copy_to`].
+    /// Copies another page to this one, which nobody else uses. Others may change
+    /// the other page meanwhile; a memory error in it is an error, not a machine
+    /// check.
     ///
     /// # Errors
     ///
@@ -237,23 +238,6 @@ impl Folio {
         let to = unsafe { ours::swapvma_folio_address(self.0.as_ptr()) };
         // SAFETY: Both are a page long.
         let left = unsafe { ours::swapvma_folio_copy(to, from.0.as_ptr()) };
-        if left == 0 {
-            Ok(())
-        } else {
-            Err(code::EIO)
-        }
-    }
-
-    /// Copies the page, which others may change meanwhile. A memory error in
-    /// it is an error, not a machine check.
-    ///
-    /// # Errors
-    ///
-    /// `EIO` on a memory error.
-    pub(crate) fn copy_to(&self, to: &mut PageBytes) -> Result {
-        // SAFETY: By the type invariant the folio is valid, and `to` is a page
-        // long.
-        let left = unsafe { ours::swapvma_folio_copy(to.as_mut_ptr().cast(), self.0.as_ptr()) };
         if left == 0 {
             Ok(())
         } else {

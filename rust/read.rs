@@ -32,10 +32,7 @@ use crate::{
         code,
         Result, //
     },
-    folio::{
-        NewPage,
-        PageBytes, //
-    },
+    folio::NewPage,
     lockdep,
     reader,
     record,
@@ -406,27 +403,6 @@ impl Read {
 unsafe fn from_c<'a>(read: *const ours::swapvma_read) -> &'a Read {
     // SAFETY: By the safety requirement; the token is a reference to a `Read`.
     unsafe { &*read.cast::<Read>() }
-}
-
-/// Lets a driver of this module, which answers at once, read a page.
-///
-/// # Safety
-///
-/// As [`from_c`]; the read is not touched afterwards.
-pub(crate) unsafe fn serve(
-    read: *mut ours::swapvma_read,
-    f: impl FnOnce(Slot, &mut PageBytes) -> Result,
-) {
-    // SAFETY: By the safety requirement the token's reference is given back.
-    let read = unsafe { Arc::from_raw(read.cast::<Read>().cast_const()) };
-    // SAFETY: The page is valid until the read is over.
-    let folio = unsafe { ours::swapvma_page_folio(read.page.load() as *mut _) };
-    // SAFETY: As above; on 64-bit all memory is mapped.
-    let address = unsafe { ours::swapvma_folio_address(folio) };
-    // SAFETY: Nobody else can see the page.
-    let bytes = unsafe { &mut *address.cast::<PageBytes>() };
-    let error = f(read.source, bytes).map_or_else(|error| error.to_errno(), |()| 0);
-    read.complete(error);
 }
 
 /// # Safety

@@ -38,6 +38,11 @@ mod wait;
 mod window;
 mod zsmalloc;
 
+// What drivers see, here as in other modules.
+#[path = "api/lib.rs"]
+#[allow(dead_code, unreachable_pub, unused_imports)]
+mod api;
+
 // The subsystem.
 mod attached;
 mod batch;
@@ -77,7 +82,7 @@ struct Swapvma {
     #[pin]
     _debugfs: debugfs::Debugfs,
     _shrinker: shrinker::Shrinker,
-    _ram: driver::Registration<drivers::ram::Ram>,
+    _ram: api::Registration<drivers::ram::Ram>,
     _deadline: deadline::Running,
     _readers: reader::Readers,
 }
@@ -96,7 +101,8 @@ impl kernel::InPlaceModule for Swapvma {
         try_pin_init!(Self {
             _readers: reader::Readers::new()?,
             _deadline: deadline::Running::new()?,
-            _ram: driver::Registration::new()?,
+            // SAFETY: No region is left when this module is unloaded.
+            _ram: unsafe { api::Registration::with_owner(core::ptr::null_mut()) }?,
             _shrinker: shrinker::Shrinker::new()?,
             _debugfs <- debugfs::Debugfs::new(),
             // Last: from here on, others come in.

@@ -108,6 +108,16 @@ pub(crate) unsafe fn map(region: &Region, vma: *mut bindings::vm_area_struct) ->
     Ok(())
 }
 
+/// Whether a VMA is a mapping of a region already.
+///
+/// # Safety
+///
+/// `vma` is valid and its lock is held.
+pub(crate) unsafe fn is_mapped(vma: *mut bindings::vm_area_struct) -> bool {
+    // SAFETY: By the safety requirement.
+    unsafe { (*vma).vm_ops == VM_OPERATIONS.get().cast_const() }
+}
+
 /// Returns the pages that a VMA maps.
 ///
 /// # Safety

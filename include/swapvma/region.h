@@ -65,7 +65,8 @@ void swapvma_region_put(struct swapvma_region *region);
  * Afterwards @vma is a mapping of the region: its file, offset, operations and
  * private data are the region's.
  * Context: ->mmap, mmap_lock held for write.
- * Return: 0, -EINVAL (a range past the end of the region), -ENOMEM.
+ * Return: 0, -EINVAL (a range past the end of the region, or @vma is a mapping
+ * of one already), -ENOMEM.
  */
 int swapvma_region_mmap(struct swapvma_region *region, struct vm_area_struct *vma,
 			u64 first);

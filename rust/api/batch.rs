@@ -76,7 +76,7 @@ impl Batch {
     }
 
     /// Returns the number of pages, 1 to 64. Any context.
-    #[expect(clippy::len_without_is_empty)]
+    #[allow(clippy::len_without_is_empty)]
     #[inline]
     pub fn len(&self) -> usize {
         // SAFETY: By the type invariant.

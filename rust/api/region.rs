@@ -173,7 +173,7 @@ unsafe impl Sync for Pinned<'_> {}
 
 impl Pinned<'_> {
     /// Returns the number of pages.
-    #[expect(clippy::len_without_is_empty)]
+    #[allow(clippy::len_without_is_empty)]
     #[inline]
     pub fn len(&self) -> usize {
         self.pages.len()

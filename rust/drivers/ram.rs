@@ -15,16 +15,15 @@ pub(crate) use self::stores::init;
 use self::stores::Lease;
 use crate::{
     acomp::Acomp,
-    atomic::Word,
-    batch::{
+    api::{
         Answer,
-        Batch, //
-    },
-    driver::{
         Attach,
-        Driver, //
+        Batch,
+        Driver,
+        Read,
+        Slot, //
     },
-    entry::Slot,
+    atomic::Word,
     error::{
         code,
         Result, //
@@ -143,7 +142,8 @@ impl Store {
         let Ok(mut object) = object else {
             return Answer::Kept;
         };
-        let Some(slot) = slot::encode(object.offset(), object.len()) else {
+        let slot = slot::encode(object.offset(), object.len());
+        let Some(slot) = slot.and_then(Slot::new) else {
             return Answer::Kept;
         };
         if object.write(bytes).is_err() {
@@ -191,14 +191,14 @@ impl Store {
     }
 
     fn object(&self, slot: Slot) -> Result<ManuallyDrop<Object<'_>>> {
-        let (offset, len) = slot::decode(slot);
+        let (offset, len) = slot::decode(slot.get());
         self.pool.find(offset, len).ok_or(code::EIO)
     }
 }
 
 /// Returns the bytes of the object in `slot`.
 fn stored_bytes(slot: Slot) -> u64 {
-    slot::decode(slot).1 as u64
+    slot::decode(slot.get()).1 as u64
 }
 
 /// What one batch may take of the memory reserves.
@@ -258,6 +258,24 @@ pub(crate) struct Region {
 }
 
 impl Region {
+    /// What a region needs that has its pages compressed with `algorithm`. May
+    /// sleep and allocate.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for an unknown algorithm or any options, `ENOMEM`.
+    fn new(algorithm: &CStr, options: &CStr) -> Result<KBox<Self>> {
+        let algorithm = Algorithm::find(algorithm).ok_or(code::EINVAL)?;
+        if !options.is_empty() {
+            return Err(code::EINVAL);
+        }
+        let region = Self {
+            store: Lease::take(algorithm)?,
+            stored: Word::new(0),
+        };
+        Ok(KBox::new(region, GFP_KERNEL)?)
+    }
+
     /// Stores page `i` of a batch.
     fn swapout_page(
         &self,
@@ -284,18 +302,10 @@ pub(crate) struct Ram;
 impl Driver for Ram {
     const NAME: &'static CStr = c"ram";
 
-    type Handle = Region;
+    type Handle = KBox<Region>;
 
-    fn attach(attach: &Attach<'_>) -> Result<Pin<KBox<Region>>> {
-        let algorithm = Algorithm::find(attach.algorithm).ok_or(code::EINVAL)?;
-        if !attach.options.is_empty() {
-            return Err(code::EINVAL);
-        }
-        let region = Region {
-            store: Lease::take(algorithm)?,
-            stored: Word::new(0),
-        };
-        Ok(KBox::pin(region, GFP_KERNEL)?)
+    fn attach(args: &Attach<'_>) -> Result<KBox<Region>> {
+        Region::new(args.algorithm(), args.options())
     }
 
     fn swapout(region: &Region, mut batch: Batch) {
@@ -318,8 +328,9 @@ impl Driver for Ram {
         }
     }
 
-    fn swapin(region: &Region, slot: Slot, page: &mut Bytes) -> Result {
-        region.store.get(slot, page)
+    fn swapin(region: &Region, mut read: Read) {
+        let result = region.store.get(read.slot(), read.bytes());
+        read.complete(result);
     }
 
     fn discard(region: &Region, slot: Slot) {
@@ -430,10 +441,12 @@ mod tests {
             let mut b = buffers()?;
             fill_text(&mut b.page);
             let slot = put(&store, &mut b)?;
-            let (offset, len) = slot::decode(slot);
+            let (offset, len) = slot::decode(slot.get());
 
             // Shorter than it was written.
-            let shorter = slot::encode(offset, len / 2).ok_or(EINVAL)?;
+            let shorter = slot::encode(offset, len / 2)
+                .and_then(Slot::new)
+                .ok_or(EINVAL)?;
             assert_eq!(store.get(shorter, &mut b.back), Err(EIO));
 
             // Overwritten.
@@ -450,7 +463,9 @@ mod tests {
                 let packed = packed.get(..len).ok_or(EINVAL)?;
                 let mut other = store.pool.malloc(len, Effort::Spare, zsmalloc::NO_NODE)?;
                 other.write(packed)?;
-                let slot = slot::encode(other.offset(), len).ok_or(EINVAL)?;
+                let slot = slot::encode(other.offset(), len)
+                    .and_then(Slot::new)
+                    .ok_or(EINVAL)?;
                 assert_eq!(store.get(slot, &mut b.back), Err(EIO));
             }
             store.free(slot);
@@ -526,30 +541,16 @@ mod tests {
     #[test]
     fn regions_share_a_store_and_free_it() -> Result {
         let algorithm = c"lzo";
-        let attach = || {
-            Ram::attach(&Attach {
-                algorithm,
-                options: c"",
-            })
-        };
-        let a = attach()?;
-        let b = attach()?;
+        let a = Region::new(algorithm, c"")?;
+        let b = Region::new(algorithm, c"")?;
         let store: *const Store = &*a.store;
         assert!(core::ptr::eq(store, &*b.store));
         drop(a);
         assert_eq!(Ram::stored_bytes(&b), 0);
         drop(b);
         assert!(!stores::in_use(Algorithm::Lzo));
-        assert!(Ram::attach(&Attach {
-            algorithm: c"none",
-            options: c"",
-        })
-        .is_err());
-        assert!(Ram::attach(&Attach {
-            algorithm,
-            options: c"size=1",
-        })
-        .is_err());
+        assert_eq!(Region::new(c"none", c"").err(), Some(EINVAL));
+        assert_eq!(Region::new(algorithm, c"size=1").err(), Some(EINVAL));
         Ok(())
     }
 }

@@ -16,10 +16,8 @@
 //!
 //! This file is pure logic: the same source runs on the host.
 
-use crate::entry::{
-    Slot,
-    SLOT_BITS, //
-};
+/// Bits of a slot.
+pub(crate) const SLOT_BITS: u32 = 56;
 
 const LEN_BITS: u32 = 12;
 const LEN_MASK: u64 = (1 << LEN_BITS) - 1;
@@ -33,17 +31,17 @@ pub(crate) const OFFSET_END: u64 = 1 << (SLOT_BITS - LEN_BITS + ALIGN_BITS);
 
 /// Returns the slot for an object; `None` unless `offset` is a multiple of 8
 /// below [`OFFSET_END`], and `len` 1 to [`LEN_MAX`].
-pub(crate) fn encode(offset: u64, len: usize) -> Option<Slot> {
+pub(crate) fn encode(offset: u64, len: usize) -> Option<u64> {
     if offset & ALIGN_MASK != 0 || offset >= OFFSET_END || len > LEN_MAX {
         return None;
     }
     let len = (len as u64).checked_sub(1)?;
-    Slot::new((offset >> ALIGN_BITS) << LEN_BITS | len)
+    Some((offset >> ALIGN_BITS) << LEN_BITS | len)
 }
 
 /// Returns offset and length of the object in `slot`.
-pub(crate) fn decode(slot: Slot) -> (u64, usize) {
-    let offset = (slot.get() >> LEN_BITS) << ALIGN_BITS;
-    let len = (slot.get() & LEN_MASK) + 1;
+pub(crate) fn decode(slot: u64) -> (u64, usize) {
+    let offset = (slot >> LEN_BITS) << ALIGN_BITS;
+    let len = (slot & LEN_MASK) + 1;
     (offset, len as usize)
 }
