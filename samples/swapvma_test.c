@@ -29,8 +29,10 @@
  * up; fail_write and fail_read fail the next N pages; bad_read fails every read
  * of one page offset; answer, complete and complete_read choose what is answered
  * and from which context; release completes the batches and reads that "never"
- * keeps; hint is how many neighbours are said to be cheap to read; drained says
- * that regions may leave the driver while they are mapped.
+ * keeps; short leaves all but the first N pages of a batch without an answer;
+ * alloc allocates with GFP_KERNEL in swapout, as a careless driver would; hint is
+ * how many neighbours are said to be cheap to read; drained says that regions may
+ * leave the driver while they are mapped.
  * hold_alloc and hold_touch do, under the lock that "lock = 1" makes every
  * swapout take, what a driver author is told never to do. The others are
  * counters.
@@ -148,7 +150,8 @@ static int test_answer;
 enum test_complete { TEST_SYNC, TEST_LATE, TEST_IRQ, TEST_NEVER };
 static const char * const test_completes[] = { "sync", "late", "irq", "never", NULL };
 static int test_complete, test_complete_read;
-static u32 test_hint;
+static u32 test_hint, test_short;
+static bool test_alloc;
 
 static atomic_t test_fail_write, test_fail_read;
 static atomic_t test_blocked, test_blocked_reads, test_leaks;
@@ -211,8 +214,10 @@ static enum swapvma_result test_store(struct test_region *region, u64 index,
 
 static void test_answer_batch(struct test_region *region, struct swapvma_batch *batch)
 {
-	u32 i, len = swapvma_batch_len(batch);
+	u32 i, len = swapvma_batch_len(batch), most = READ_ONCE(test_short);
 
+	if (most)
+		len = min(len, most);
 	for (i = 0; i < len; i++) {
 		u64 slot = 0;
 		enum swapvma_result result;
@@ -400,6 +405,16 @@ static void test_check_batch(struct swapvma_batch *batch)
 	test_expect(current->flags & PF_KTHREAD, current->flags);
 }
 
+/* The swapper runs under PF_MEMALLOC: this enters no reclaim. */
+static void test_alloc_and_free(void)
+{
+	void *memory = kmalloc(PAGE_SIZE, GFP_KERNEL);
+
+	if (!memory)
+		test_violation("no memory in swapout", 0);
+	kfree(memory);
+}
+
 static void test_wait_gate(void)
 {
 	if (!READ_ONCE(test_block))
@@ -421,6 +436,8 @@ static void test_swapout(void *handle, struct swapvma_batch *batch)
 	test_wait_gate();
 	if (READ_ONCE(test_delay_ms))
 		msleep(READ_ONCE(test_delay_ms));
+	if (READ_ONCE(test_alloc))
+		test_alloc_and_free();
 	use_lock = READ_ONCE(test_use_lock);
 	if (use_lock)
 		mutex_lock(&test_lock);
@@ -728,6 +745,8 @@ static void test_create_debugfs(void)
 	test_dir = debugfs_create_dir(KBUILD_MODNAME, NULL);
 	debugfs_create_u32("delay_ms", 0600, test_dir, &test_delay_ms);
 	debugfs_create_bool("lock", 0600, test_dir, &test_use_lock);
+	debugfs_create_bool("alloc", 0600, test_dir, &test_alloc);
+	debugfs_create_u32("short", 0600, test_dir, &test_short);
 	debugfs_create_bool("drained", 0600, test_dir, &test_drained);
 	debugfs_create_u64("bad_read", 0600, test_dir, &test_bad_read);
 	debugfs_create_file_unsafe("block", 0600, test_dir, &test_block, &test_gate_fops);

@@ -158,6 +158,28 @@ TEST_F(errors, write_failure_of_one_page)
 	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
 }
 
+/* A batch that is handed back with pages unanswered: these failed. */
+TEST_F(errors, short_batch)
+{
+	sv_set("short", 5);
+	ASSERT_EQ(5, sv_pageout(self->fd, 0, PAGES));
+	ASSERT_EQ(PAGES - 5, SV_STAT(self->fd, write_failures));
+	ASSERT_EQ(PAGES - 5, SV_STAT(self->fd, resident));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
+	sv_set("short", 0);
+	ASSERT_TRUE(sv_pageout_all(self->fd));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
+}
+
+/* A driver that allocates as it must not: the swapper is not entered again. */
+TEST_F(errors, allocation_in_swapout)
+{
+	sv_set_word("alloc", "Y");
+	ASSERT_TRUE(sv_pageout_all(self->fd));
+	ASSERT_EQ(PAGES, SV_STAT(self->fd, swapouts));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
+}
+
 /* fsync reports what could not be written, and the page stays dirty. */
 TEST_F(errors, fsync_reports_write_failure)
 {

@@ -547,7 +547,7 @@ TEST_F(drivers, drained_in_use)
 
 TEST_F(drivers, control_is_checked)
 {
-	const char *bad[] = {
+	static const char * const bad[] = {
 		" ", "drain", "recover", "cancel", "drain a b c", "recover test ram",
 		"cancel test ram", "drown test",
 	};

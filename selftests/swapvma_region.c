@@ -293,6 +293,8 @@ void sv_reset_knobs(void)
 	sv_set_word("complete", "sync");
 	sv_set_word("complete_read", "sync");
 	sv_set("hint", 0);
+	sv_set("short", 0);
+	sv_set_word("alloc", "N");
 	sv_set_word("drained", "N");
 	sv_set_word("lock", "N");
 	sv_set("bad_read", UINT64_MAX);
