@@ -411,3 +411,94 @@ unsafe extern "C" fn swapvma_batch_alloc_page(
     }
     page
 }
+
+#[kunit_tests(swapvma_batch)]
+mod tests {
+    use super::*;
+    use crate::inflight::InFlight;
+
+    /// A batch of `count` pages, each of which holds its index as a word.
+    fn batch(stable: bool, count: u64) -> Result<Pin<KBox<Inner>>> {
+        let batch = KBox::pin_init(Inner::new(stable), GFP_KERNEL)?;
+        let ticket = InFlight::new().enter(0..count).ok_or(EBUSY)?;
+        batch.start(Operation::Swapout, ticket);
+        for index in 0..count {
+            let mut page = NewPage::new(false, true)?;
+            page.fill(index);
+            if batch.push(page.into_folio(), index).is_err() {
+                return Err(ENOSPC);
+            }
+        }
+        Ok(batch)
+    }
+
+    fn empty(batch: &Inner) {
+        for i in 0..batch.len() {
+            drop(batch.take_folio(i));
+        }
+    }
+
+    #[test]
+    fn storing_a_batch_frees_more_than_it_takes() -> Result {
+        let batch = batch(false, 5)?;
+        assert!(!batch.take_reserve());
+        batch.submit(u64::MAX);
+        assert!(batch.take_reserve());
+        assert!(batch.take_reserve());
+        assert!(!batch.take_reserve());
+        empty(&batch);
+        Ok(())
+    }
+
+    #[test]
+    fn stable_pages_are_copies() -> Result {
+        for stable in [false, true] {
+            let batch = batch(stable, 3)?;
+            batch.copy_pages();
+            let taken = batch.take_folio(1).ok_or(EIO)?;
+            let shown = batch.folio(1);
+            assert_eq!(shown.is_some(), stable);
+            if let Some(shown) = shown {
+                assert!(!core::ptr::eq(shown.as_ptr(), taken.as_ptr()));
+            }
+            empty(&batch);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_batch_is_completed_once() -> Result {
+        let batch = batch(false, 1)?;
+        batch.submit(u64::MAX);
+        batch.complete();
+        assert!(batch.phase() == Phase::Done);
+        batch.complete();
+        assert!(batch.phase() == Phase::Done);
+        assert!(batch.answer(0) == Answer::Failed);
+        empty(&batch);
+        Ok(())
+    }
+
+    #[test]
+    fn answers_say_what_they_say() -> Result {
+        use bindings::swapvma_result as said;
+        let batch = batch(false, 1)?;
+        let slot = Slot::new(7).ok_or(EINVAL)?;
+        let rows = [
+            (said::SWAPVMA_STORED, 7, Answer::Stored(slot)),
+            (said::SWAPVMA_STORED, 1 << 56, Answer::Failed),
+            (said::SWAPVMA_KEPT, 7, Answer::Kept),
+            (said::SWAPVMA_RETRY, 7, Answer::Retry),
+            (said::SWAPVMA_NO_SPACE, 7, Answer::NoSpace),
+            (said::SWAPVMA_FAILED, 7, Answer::Failed),
+            (said(5), 7, Answer::Failed),
+        ];
+        for (result, slot, answer) in rows {
+            batch.set_answer(0, result, slot);
+            assert!(batch.answer(0) == answer);
+            batch.set_answer(1, result, slot);
+        }
+        empty(&batch);
+        Ok(())
+    }
+}

@@ -75,6 +75,10 @@ static unsigned int deadline_ms = 3000;
 module_param(deadline_ms, uint, 0444);
 MODULE_PARM_DESC(deadline_ms, "deadline of a batch in ms (default 3000)");
 
+static bool stable;
+module_param(stable, bool, 0444);
+MODULE_PARM_DESC(stable, "ask for pages that do not change, and check that they do not");
+
 /**
  * struct test_region - the driver's handle
  * @pages: size of the region when it was created
@@ -415,6 +419,23 @@ static void test_alloc_and_free(void)
 	kfree(memory);
 }
 
+/* A sum of all pages of a batch. */
+static u64 test_sum(struct swapvma_batch *batch)
+{
+	u32 i, len = swapvma_batch_len(batch);
+	u64 sum = 0;
+	size_t j;
+
+	for (i = 0; i < len; i++) {
+		u64 *words = kmap_local_page(swapvma_batch_page(batch, i));
+
+		for (j = 0; j < PAGE_SIZE / sizeof(*words); j++)
+			sum = sum * 31 + READ_ONCE(words[j]);
+		kunmap_local(words);
+	}
+	return sum;
+}
+
 static void test_wait_gate(void)
 {
 	if (!READ_ONCE(test_block))
@@ -429,13 +450,18 @@ static void test_swapout(void *handle, struct swapvma_batch *batch)
 	struct test_job *job = NULL;
 	bool use_lock;
 	int complete;
+	u64 sum = 0;
 
 	might_sleep();
 	test_check_batch(batch);
 	atomic_inc(&test_batches);
+	if (stable)
+		sum = test_sum(batch);
 	test_wait_gate();
 	if (READ_ONCE(test_delay_ms))
 		msleep(READ_ONCE(test_delay_ms));
+	if (stable)
+		test_expect(test_sum(batch) == sum, sum);
 	if (READ_ONCE(test_alloc))
 		test_alloc_and_free();
 	use_lock = READ_ONCE(test_use_lock);
@@ -824,6 +850,7 @@ static int __init swapvma_test_init(void)
 	if (ret)
 		goto err_store;
 	test_ops.deadline_ms = deadline_ms;
+	test_ops.flags = stable ? SWAPVMA_DRIVER_STABLE : 0;
 	ret = swapvma_register_driver(&test_ops);
 	if (ret)
 		goto err_store;

@@ -326,6 +326,44 @@ TEST_F(silent, read_never_answered)
 }
 
 /*
+ * Stable pages.
+ */
+
+FIXTURE(stable)
+{
+	struct region region;
+};
+
+FIXTURE_SETUP(stable)
+{
+	set_up(&self->region, PATIENT " stable=1");
+}
+
+FIXTURE_TEARDOWN_PARENT(stable)
+{
+	EXPECT_TRUE(sv_end(&self->region.base));
+}
+
+/* What is written to while the driver looks does not change under its eyes. */
+TEST_F(stable, written_to_in_swapout)
+{
+	struct sv_pageout_thread pageout;
+
+	sv_set("block", 1);
+	sv_pageout_start(&pageout, self->region.fd, 0, SV_BATCH);
+	ASSERT_TRUE(sv_wait_for(sv_get("blocked") == 1));
+	sv_fill_range(self->region.map, 0, SV_BATCH / 2, SV_TEXT, 2);
+	sv_set("block", 0);
+	ASSERT_EQ(SV_BATCH / 2, sv_pageout_join(&pageout));
+	ASSERT_EQ(SV_BATCH / 2, SV_STAT(self->region.fd, cancelled));
+	ASSERT_EQ(0, sv_check_range(self->region.map, 0, SV_BATCH / 2, SV_TEXT, 2));
+	ASSERT_EQ(0, sv_check_range(self->region.map, SV_BATCH / 2, PAGES - SV_BATCH / 2,
+				    SV_TEXT, 1));
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(0, sv_check_range(self->region.map, 0, SV_BATCH / 2, SV_TEXT, 2));
+}
+
+/*
  * Reading ahead.
  */
 
