@@ -129,11 +129,10 @@ fn pin(region: &OpenRegion, first: u64, pages: &mut [*mut bindings::page]) -> Re
 /// Brings a page into memory and pins it there, out of any batch in flight.
 fn pin_one(region: &OpenRegion, index: u64) -> Result<*mut bindings::page> {
     let page = fault::obtain(region, index)?;
-    let entry = region.table.find(index).ok_or(code::EIO)?;
     // From here on it is not evicted; a batch that has it must not store what
     // a device is about to change.
     page.pin();
-    region.make_dirty(entry, &page);
+    region.make_dirty(index, &page);
     // SAFETY: The folio is valid.
     Ok(unsafe { ours::swapvma_folio_page(page.as_ptr()) })
 }
@@ -149,10 +148,8 @@ fn unpin(region: &OpenRegion, pages: &[*mut bindings::page], dirty: bool) {
         let folio = unsafe { Folio::get(folio) };
         if dirty {
             let page = folio.lock();
-            if let Some(entry) = region.table.find(page.index()) {
-                if region.owns(&page) {
-                    region.make_dirty(entry, &page);
-                }
+            if region.owns(&page) {
+                region.make_dirty(page.index(), &page);
             }
             page.unpin();
         } else {

@@ -19,7 +19,6 @@ use crate::{
         Registered, //
     },
     entry::{
-        Entry,
         Slot,
         State,
         Stored, //
@@ -159,12 +158,10 @@ fn drain_once(region: &OpenRegion, attached: &Attached) -> Result<u64> {
     let mut first = 0;
     while let Some(at) = region.table.next(index) {
         check(attached)?;
-        if let Some(entry) = region.table.find(at) {
-            if is_of(region, entry, attached) {
-                drain_page(region, entry, at, attached)?;
-                moved += 1;
-                attached.driver().drain.count();
-            }
+        if is_of(region, at, attached) {
+            drain_page(region, at, attached)?;
+            moved += 1;
+            attached.driver().drain.count();
         }
         index = at + 1;
         if moved != 0 && moved % BATCH_PAGES as u64 == 0 && region.drivers.home().is_some() {
@@ -177,12 +174,14 @@ fn drain_once(region: &OpenRegion, attached: &Attached) -> Result<u64> {
 }
 
 /// Whether the driver stores the page, in memory or not.
-fn is_of(region: &OpenRegion, entry: &Entry, attached: &Attached) -> bool {
+fn is_of(region: &OpenRegion, index: u64, attached: &Attached) -> bool {
     let is_its = |slot: Slot| slot.driver() == attached.place();
-    if let Found::Reading(read) = region.find(entry) {
+    if let Found::Reading(read) = region.find(index) {
         return is_its(read.source());
     }
-    let entry = entry.lock();
+    let Some(entry) = region.table.lock(index) else {
+        return false;
+    };
     match entry.get() {
         State::Swapped(Stored::Slot(slot)) => is_its(slot),
         State::Resident(_) | State::Writing(_) => Record::of(&entry)
@@ -193,7 +192,7 @@ fn is_of(region: &OpenRegion, entry: &Entry, attached: &Attached) -> bool {
 }
 
 /// Brings the page into memory and gives its copy up.
-fn drain_page(region: &OpenRegion, entry: &Entry, index: u64, attached: &Attached) -> Result {
+fn drain_page(region: &OpenRegion, index: u64, attached: &Attached) -> Result {
     let patience = match region.drivers.home() {
         Some(_) => Patience::Wait,
         None => Patience::Refuse,
@@ -202,7 +201,9 @@ fn drain_page(region: &OpenRegion, entry: &Entry, index: u64, attached: &Attache
         return Ok(());
     };
     let slot = {
-        let entry = entry.lock();
+        let Some(entry) = region.table.lock(index) else {
+            return Ok(());
+        };
         let record = Record::of(&entry);
         let slot = record.and_then(Record::slot);
         let slot = slot.filter(|slot| slot.driver() == attached.place());
@@ -212,7 +213,7 @@ fn drain_page(region: &OpenRegion, entry: &Entry, index: u64, attached: &Attache
         slot
     };
     if slot.is_some() {
-        region.make_dirty(entry, &page);
+        region.make_dirty(index, &page);
     }
     drop(page);
     if let Some(slot) = slot {

@@ -22,7 +22,8 @@ use crate::{
     atomic::{
         spin_wait,
         Blank,
-        SpinScope,
+        Guarded,
+        Mortal,
         Word, //
     },
     fill::{
@@ -43,6 +44,7 @@ const WRITING: u64 = 2;
 const SWAPPED: u64 = 3;
 const READING: u64 = 4;
 const POISONED: u64 = 5;
+const DEAD: u64 = 6;
 
 const _: () = assert!(STORED_SHIFT + FILL_BITS <= u64::BITS);
 const _: () = assert!(STORED_SHIFT + SLOT_BITS + DRIVER_BITS <= u64::BITS);
@@ -130,6 +132,8 @@ pub(crate) enum State {
     Reading(Address),
     /// Lost to a memory error.
     Poisoned,
+    /// Empty, and its level is about to go.
+    Dead,
 }
 
 impl State {
@@ -147,6 +151,7 @@ impl State {
             State::Swapped(Stored::Fill(fill)) => fill.bits() << STORED_SHIFT | FILL | SWAPPED,
             State::Reading(read) => read.0 | READING,
             State::Poisoned => POISONED,
+            State::Dead => DEAD,
         }
     }
 
@@ -160,6 +165,7 @@ impl State {
             SWAPPED => State::Swapped(Stored::Slot(Slot(stored))),
             READING => State::Reading(address),
             POISONED => State::Poisoned,
+            DEAD => State::Dead,
             _ => State::Empty,
         }
     }
@@ -183,30 +189,38 @@ impl Entry {
         State::decode(self.0.load())
     }
 
-    /// Takes the entry bit. Spins, never sleeps; the holder does neither.
+    /// Takes the entry bit. Spins, never sleeps; the holder does neither. `None`
+    /// if the entry is dead.
     #[inline]
-    pub(crate) fn lock(&self) -> Locked<'_> {
-        let scope = SpinScope::enter();
+    pub(crate) fn lock(this: Guarded<'_, Self>) -> Option<Locked<'_>> {
         loop {
-            let word = self.0.load() & !LOCKED;
-            if self.0.cmpxchg_acquire(word, word | LOCKED).is_ok() {
-                return Locked {
-                    entry: self,
-                    word,
-                    _scope: scope,
-                };
+            let word = this.0.load() & !LOCKED;
+            if word == DEAD {
+                return None;
+            }
+            if this.0.cmpxchg_acquire(word, word | LOCKED).is_ok() {
+                return Some(Locked { entry: this, word });
             }
             spin_wait();
         }
     }
 }
 
+impl Mortal for Entry {
+    fn kill(&self) -> bool {
+        self.0.cmpxchg(EMPTY, DEAD).is_ok()
+    }
+
+    fn revive(&self) {
+        self.0.store_release(EMPTY);
+    }
+}
+
 /// The entry bit, held. Dropping it publishes the state and releases the bit.
 #[must_use = "the entry unlocks immediately when the guard is unused"]
 pub(crate) struct Locked<'a> {
-    entry: &'a Entry,
+    entry: Guarded<'a, Entry>,
     word: u64,
-    _scope: SpinScope,
 }
 
 impl Locked<'_> {

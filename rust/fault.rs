@@ -10,7 +10,6 @@
 use crate::{
     bindings as ours,
     entry::{
-        Entry,
         Slot,
         State,
         Stored, //
@@ -184,13 +183,7 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
         if index >= vmf.region().pages() {
             return SIGBUS;
         }
-        let step = {
-            let Ok(entry) = vmf.region().table.fill(index) else {
-                return OOM;
-            };
-            look(&vmf, entry, index)
-        };
-        match step {
+        match look(&vmf, index) {
             Step::Map(page) => return map(vmf, page, index),
             Step::Again => {}
             Step::End(outcome) => return outcome,
@@ -205,10 +198,8 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
                         read_ahead(region, index, read.source());
                         // The retry meets the outcome in the entry, unless the
                         // task dies and another one should read again.
-                        let failed = read.run_in(region, target).is_err();
-                        match region.table.find(index) {
-                            Some(entry) if failed && is_killed() => read.reset(entry),
-                            _ => {}
+                        if read.run_in(region, target).is_err() && is_killed() {
+                            read.reset(region);
                         }
                     });
             }
@@ -252,17 +243,14 @@ fn read_ahead(region: &OpenRegion, index: u64, slot: Slot) {
 
 /// Starts to read a page, if there is room for it below the limit.
 fn read_one_ahead(region: &OpenRegion, index: u64) -> bool {
-    let Some(entry) = region.table.find(index) else {
-        return false;
-    };
-    let State::Swapped(Stored::Slot(slot)) = entry.peek() else {
+    let State::Swapped(Stored::Slot(slot)) = region.table.peek(index) else {
         return false;
     };
     if region.residency.excess(headroom(region)) != 0 || !region.residency.try_reserve() {
         return false;
     }
     let started = prepare(region, false)
-        .and_then(|target| Ok(Read::start(region, entry, index, slot)?.map(|read| (read, target))));
+        .and_then(|target| Ok(Read::start(region, index, slot)?.map(|read| (read, target))));
     match started {
         Ok(Some((read, target))) => {
             read.run_elsewhere(region.clone(), target);
@@ -284,12 +272,12 @@ fn unless_killed(result: Result) -> core::result::Result<(), Outcome> {
     }
 }
 
-fn look(vmf: &Vmf, entry: &Entry, index: u64) -> Step {
+fn look(vmf: &Vmf, index: u64) -> Step {
     let region = vmf.region();
-    match region.find(entry) {
+    match region.find(index) {
         Found::Page(folio) => match folio.try_lock() {
             Ok(page) if region.owns(&page) => {
-                if region.touch(entry) {
+                if region.touch(index) {
                     region.counters.refaults.count(1);
                 }
                 Step::Map(page)
@@ -301,9 +289,9 @@ fn look(vmf: &Vmf, entry: &Entry, index: u64) -> Step {
                 Step::Again
             }
         },
-        Found::Empty => create(vmf, entry, index, State::Empty),
+        Found::Empty => create(vmf, index, State::Empty),
         Found::Swapped(Stored::Fill(fill)) => {
-            create(vmf, entry, index, State::Swapped(Stored::Fill(fill)))
+            create(vmf, index, State::Swapped(Stored::Fill(fill)))
         }
         Found::Swapped(Stored::Slot(slot)) => {
             if vmf.has_flag(bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT) {
@@ -313,12 +301,12 @@ fn look(vmf: &Vmf, entry: &Entry, index: u64) -> Step {
                 return step;
             }
             let step = prepare(region, false).and_then(|target| {
-                Ok(Read::start(region, entry, index, slot)?.map(|read| Step::Read(read, target)))
+                Ok(Read::start(region, index, slot)?.map(|read| Step::Read(read, target)))
             });
             finish(vmf, step)
         }
         Found::Reading(read) if read.has_failed() => {
-            read.reset(entry);
+            read.reset(region);
             Step::End(SIGBUS)
         }
         Found::Reading(read) => Step::Wait(read),
@@ -327,12 +315,12 @@ fn look(vmf: &Vmf, entry: &Entry, index: u64) -> Step {
 }
 
 /// Makes a page that no driver has to read.
-fn create(vmf: &Vmf, entry: &Entry, index: u64, was: State) -> Step {
+fn create(vmf: &Vmf, index: u64, was: State) -> Step {
     if let Err(step) = reserve(vmf) {
         return step;
     }
     let region = vmf.region();
-    let step = make(region, entry, index, was).map(|page| page.map(Step::Map));
+    let step = make(region, index, was).map(|page| page.map(Step::Map));
     finish(vmf, step)
 }
 
@@ -371,7 +359,8 @@ fn prepare(region: &Region, zero: bool) -> Result<Target> {
 
 /// Puts a page of zeroes or of a fill word into the table, if the entry still
 /// is `was`. Residency was reserved.
-fn make(region: &Region, entry: &Entry, index: u64, was: State) -> Result<Option<Locked>> {
+fn make(region: &Region, index: u64, was: State) -> Result<Option<Locked>> {
+    region.table.fill(index)?;
     let fill = match was {
         State::Swapped(Stored::Fill(fill)) => Some(fill.word()),
         _ => None,
@@ -380,7 +369,7 @@ fn make(region: &Region, entry: &Entry, index: u64, was: State) -> Result<Option
     if let Some(word) = fill.filter(|&word| word != 0) {
         target.page.fill(word);
     }
-    let Ok(page) = region.install(entry, was, index, target.page, target.record, None) else {
+    let Ok(page) = region.install(index, was, target.page, target.record, None) else {
         return Ok(None);
     };
     if fill.is_some() {
@@ -455,9 +444,6 @@ fn wait_for_memory(region: &OpenRegion) {
 /// Maps a page that is locked and in the table.
 fn map(vmf: Vmf, page: Locked, index: u64) -> Outcome {
     let region = vmf.region();
-    let Some(entry) = region.table.find(index) else {
-        return SIGBUS;
-    };
     if index >= region.pages() {
         // Truncated since; the truncation is on its way to the page.
         return SIGBUS;
@@ -471,7 +457,7 @@ fn map(vmf: Vmf, page: Locked, index: u64) -> Outcome {
         return vmf.hand_out(page);
     }
     if write {
-        region.make_dirty(entry, &page);
+        region.make_dirty(index, &page);
     }
     match vmf.insert(index, &page, write) {
         // Without memory for a page table, or with one that just went away.
@@ -494,13 +480,10 @@ fn map_neighbours(vmf: &Vmf) {
     while unmapped != 0 {
         let index = first + u64::from(unmapped.trailing_zeros());
         unmapped &= unmapped - 1;
-        let Some(entry) = region.table.find(index) else {
-            continue;
-        };
-        if !matches!(entry.peek(), State::Resident(_)) {
+        if !matches!(region.table.peek(index), State::Resident(_)) {
             continue;
         }
-        let Found::Page(folio) = region.find(entry) else {
+        let Found::Page(folio) = region.find(index) else {
             continue;
         };
         let Ok(page) = folio.try_lock() else {
@@ -510,7 +493,7 @@ fn map_neighbours(vmf: &Vmf) {
             continue;
         }
         // The clock cannot tell a neighbour that is touched from others.
-        region.touch(entry);
+        region.touch(index);
         vmf.insert(index, &page, false);
     }
 }
@@ -530,14 +513,11 @@ pub(crate) fn page_mkwrite(vmf: Vmf) -> Outcome {
     if !region.owns(&page) || index >= region.pages() {
         return NOPAGE;
     }
-    let Some(entry) = region.table.find(index) else {
-        return NOPAGE;
-    };
     if page.is_poisoned() {
         return HWPOISON;
     }
-    region.make_dirty(entry, &page);
-    region.touch(entry);
+    region.make_dirty(index, &page);
+    region.touch(index);
     drop(page.leave_locked());
     LOCKED
 }
@@ -571,10 +551,7 @@ pub(crate) fn populate(
 ) -> Result<Option<(Locked, bool)>> {
     let mut came_in = false;
     loop {
-        let Some(entry) = region.table.find(index) else {
-            return Ok(None);
-        };
-        match region.find(entry) {
+        match region.find(index) {
             Found::Empty => return Ok(None),
             Found::Poisoned => return Err(code::EIO),
             Found::Page(folio) => {
@@ -584,7 +561,7 @@ pub(crate) fn populate(
                 }
             }
             Found::Reading(read) if read.has_failed() => {
-                read.reset(entry);
+                read.reset(region);
                 return Err(code::EIO);
             }
             Found::Reading(read) => {
@@ -595,7 +572,7 @@ pub(crate) fn populate(
             }
             Found::Swapped(stored) => {
                 reserve_patiently(region, patience)?;
-                came_in = read_in(region, entry, index, stored)?;
+                came_in = read_in(region, index, stored)?;
             }
         }
     }
@@ -614,9 +591,8 @@ pub(crate) fn obtain(region: &OpenRegion, index: u64) -> Result<Locked> {
         if let Some((page, _)) = populate(region, index, Patience::Wait)? {
             return Ok(page);
         }
-        let entry = region.table.fill(index)?;
         reserve_patiently(region, Patience::Wait)?;
-        let made = make(region, entry, index, State::Empty);
+        let made = make(region, index, State::Empty);
         match made {
             Ok(Some(page)) => return Ok(page),
             Ok(None) => region.unreserve(),
@@ -653,12 +629,12 @@ fn reserve_patiently(region: &OpenRegion, patience: Patience) -> Result {
 }
 
 /// Reads a page for [`populate`]. Residency was reserved.
-fn read_in(region: &OpenRegion, entry: &Entry, index: u64, stored: Stored) -> Result<bool> {
+fn read_in(region: &OpenRegion, index: u64, stored: Stored) -> Result<bool> {
     let slot = match stored {
         Stored::Slot(slot) => slot,
         Stored::Fill(_) => {
-            let made = make(region, entry, index, State::Swapped(stored))
-                .inspect_err(|_| region.unreserve())?;
+            let made =
+                make(region, index, State::Swapped(stored)).inspect_err(|_| region.unreserve())?;
             if made.is_none() {
                 region.unreserve();
             }
@@ -666,7 +642,7 @@ fn read_in(region: &OpenRegion, entry: &Entry, index: u64, stored: Stored) -> Re
         }
     };
     let started = prepare(region, false)
-        .and_then(|target| Ok(Read::start(region, entry, index, slot)?.map(|read| (read, target))))
+        .and_then(|target| Ok(Read::start(region, index, slot)?.map(|read| (read, target))))
         .inspect_err(|_| region.unreserve())?;
     match started {
         None => {
@@ -675,7 +651,7 @@ fn read_in(region: &OpenRegion, entry: &Entry, index: u64, stored: Stored) -> Re
         }
         Some((read, target)) => {
             read.run_in(region, target)
-                .inspect_err(|_| read.reset(entry))?;
+                .inspect_err(|_| read.reset(region))?;
             Ok(true)
         }
     }

@@ -9,7 +9,6 @@
 
 use crate::{
     entry::{
-        Entry,
         State,
         Stored, //
     },
@@ -40,18 +39,17 @@ use core::ops::Range;
 pub(crate) fn remove(region: &Region, pages: Range<u64>) {
     let mut index = pages.start;
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
-        if let Some(entry) = region.table.find(at) {
-            while !region.moving(|| remove_one(region, entry, at)) {}
-        }
+        while !region.moving(|| remove_one(region, at)) {}
         kthread::cond_resched();
         index = at + 1;
     }
+    region.table.trim(pages);
     region.wait.wake_all();
 }
 
 /// Removes one page. Returns whether its entry was empty at one time.
-fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
-    match region.find(entry) {
+fn remove_one(region: &Region, index: u64) -> bool {
+    match region.find(index) {
         Found::Empty => true,
         Found::Page(folio) => {
             let page = folio.lock();
@@ -61,7 +59,7 @@ fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
             if page.is_mapped() {
                 region.mapping().unmap(index, 1, false);
             }
-            let slot = region.remove(entry, &page, State::Empty);
+            let slot = region.remove(index, &page, State::Empty);
             drop(page);
             if let Some(slot) = slot {
                 region.discard(slot);
@@ -69,7 +67,7 @@ fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
             true
         }
         Found::Swapped(stored) => {
-            if !clear(entry, State::Swapped(stored)) {
+            if !clear(region, index, State::Swapped(stored)) {
                 return false;
             }
             region.counters.swapped.sub(1);
@@ -79,7 +77,7 @@ fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
             true
         }
         Found::Reading(read) => {
-            let punched = read.punch(entry);
+            let punched = read.punch(region);
             if punched.is_some() {
                 region.counters.swapped.sub(1);
             }
@@ -88,13 +86,15 @@ fn remove_one(region: &Region, entry: &Entry, index: u64) -> bool {
             }
             punched.is_some()
         }
-        Found::Poisoned => clear(entry, State::Poisoned),
+        Found::Poisoned => clear(region, index, State::Poisoned),
     }
 }
 
 /// Empties an entry if it still is `was`.
-fn clear(entry: &Entry, was: State) -> bool {
-    let mut entry = entry.lock();
+fn clear(region: &Region, index: u64, was: State) -> bool {
+    let Some(mut entry) = region.table.lock(index) else {
+        return false;
+    };
     if entry.get() != was {
         return false;
     }
@@ -173,8 +173,6 @@ fn zero(region: &OpenRegion, index: u64, bytes: Range<u64>) -> Result {
         return Ok(());
     };
     page.zero(bytes.start as usize, bytes.end as usize);
-    if let Some(entry) = region.table.find(index) {
-        region.make_dirty(entry, &page);
-    }
+    region.make_dirty(index, &page);
     Ok(())
 }

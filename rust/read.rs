@@ -22,7 +22,6 @@ use crate::{
     deadline,
     entry::{
         Address,
-        Entry,
         Locked as LockedEntry,
         Slot,
         State,
@@ -138,12 +137,7 @@ impl Read {
     /// # Errors
     ///
     /// `ENOMEM`; `EIO` if the driver is gone.
-    pub(crate) fn start(
-        region: &Region,
-        entry: &Entry,
-        index: u64,
-        from: Slot,
-    ) -> Result<Option<Arc<Read>>> {
+    pub(crate) fn start(region: &Region, index: u64, from: Slot) -> Result<Option<Arc<Read>>> {
         let attached = region.drivers.get(from.driver()).ok_or(code::EIO)?;
         let read = Arc::pin_init(
             pin_init!(Read {
@@ -161,7 +155,9 @@ impl Read {
             }),
             GFP_KERNEL,
         )?;
-        let mut locked = entry.lock();
+        let Some(mut locked) = region.table.lock(index) else {
+            return Ok(None);
+        };
         if locked.get() != State::Swapped(Stored::Slot(from)) {
             drop(locked);
             return Ok(None);
@@ -273,13 +269,10 @@ impl Read {
     /// The page could not be read. Returns whether the entry was still this
     /// read's.
     fn fail(&self, region: &Region) -> bool {
-        let Some(entry) = region.table.find(self.index) else {
-            return false;
-        };
         let owned = {
-            let locked = entry.lock();
+            let locked = region.table.lock(self.index);
             self.status.store_release(FAILED);
-            self.is_at(&locked)
+            locked.is_some_and(|locked| self.is_at(&locked))
         };
         region.residency.release();
         if self.late.load() == 0 {
@@ -291,11 +284,12 @@ impl Read {
     /// The page was read. As [`Read::fail`].
     fn succeed(&self, region: &Region, target: Target) -> bool {
         let Target { page, record } = target;
-        let Some(entry) = region.table.find(self.index) else {
+        let locked = region.table.lock(self.index);
+        self.status.store_release(DONE);
+        let Some(mut locked) = locked else {
+            region.residency.release();
             return false;
         };
-        let mut locked = entry.lock();
-        self.status.store_release(DONE);
         let Some(this) = self.replace(&mut locked, State::Empty) else {
             drop(locked);
             region.residency.release();
@@ -372,11 +366,13 @@ impl Read {
 
     /// Sets the entry of a failed read back, so that the next fault reads again.
     /// The entry of one that is late stays until the driver answers.
-    pub(crate) fn reset(&self, entry: &Entry) {
+    pub(crate) fn reset(&self, region: &Region) {
         if self.status.load() != FAILED {
             return;
         }
-        let mut locked = entry.lock();
+        let Some(mut locked) = region.table.lock(self.index) else {
+            return;
+        };
         let this = self.replace(&mut locked, State::Swapped(Stored::Slot(self.source)));
         drop(locked);
         drop(this);
@@ -384,8 +380,8 @@ impl Read {
 
     /// The page is punched: the entry becomes `Empty`. `None` if it was not this
     /// read's any more; otherwise the slot, if nobody else will discard it.
-    pub(crate) fn punch(&self, entry: &Entry) -> Option<Option<Slot>> {
-        let mut locked = entry.lock();
+    pub(crate) fn punch(&self, region: &Region) -> Option<Option<Slot>> {
+        let mut locked = region.table.lock(self.index)?;
         let this = self.replace(&mut locked, State::Empty)?;
         // Decided under the entry bit, as in `fail`.
         let failed = self.status.load() == FAILED;

@@ -16,7 +16,6 @@ use crate::{
     },
     entry::{
         Address,
-        Entry,
         Locked as LockedEntry,
         Slot,
         State,
@@ -353,10 +352,12 @@ impl Region {
     }
 
     /// Looks a page up.
-    pub(crate) fn find(&self, entry: &Entry) -> Found {
-        let entry = entry.lock();
+    pub(crate) fn find(&self, index: u64) -> Found {
+        let Some(entry) = self.table.lock(index) else {
+            return Found::Empty;
+        };
         match entry.get() {
-            State::Empty => Found::Empty,
+            State::Empty | State::Dead => Found::Empty,
             State::Swapped(stored) => Found::Swapped(stored),
             State::Reading(read) => Found::Reading(Read::get(&entry, read)),
             State::Poisoned => Found::Poisoned,
@@ -383,14 +384,15 @@ impl Region {
     /// Page and record, if something changed.
     pub(crate) fn install(
         &self,
-        entry: &Entry,
-        expected: State,
         index: u64,
+        expected: State,
         page: NewPage,
         record: record::Unused,
         slot: Option<Slot>,
     ) -> core::result::Result<Locked, (NewPage, record::Unused)> {
-        let mut entry = entry.lock();
+        let Some(mut entry) = self.table.lock(index) else {
+            return Err((page, record));
+        };
         if entry.get() != expected || index >= self.pages() {
             drop(entry);
             return Err((page, record));
@@ -418,9 +420,9 @@ impl Region {
     /// locked and in no page table; if it is not frozen, whoever still has a
     /// reference keeps an orphan. Returns the slot of a stored copy. The caller
     /// wakes who waits for the limit.
-    pub(crate) fn remove(&self, entry: &Entry, page: &Locked, then: State) -> Option<Slot> {
+    pub(crate) fn remove(&self, index: u64, page: &Locked, then: State) -> Option<Slot> {
         let nid = page.nid();
-        let mut entry = entry.lock();
+        let mut entry = self.table.lock(index)?;
         let slot = Record::of(&entry)?.slot();
         let taken = self.take(&mut entry, nid, then);
         drop(entry);
@@ -458,12 +460,14 @@ impl Region {
     /// The page, if somebody uses it or `decide` lets it stay.
     pub(crate) fn evict(
         &self,
-        entry: &Entry,
+        index: u64,
         page: Locked,
         decide: impl FnOnce(&mut LockedEntry<'_>, &Frozen) -> Option<State>,
     ) -> core::result::Result<Option<Slot>, Locked> {
         let nid = page.nid();
-        let mut entry = entry.lock();
+        let Some(mut entry) = self.table.lock(index) else {
+            return Err(page);
+        };
         let frozen = match page.freeze() {
             Ok(frozen) => frozen,
             Err(page) => {
@@ -489,21 +493,26 @@ impl Region {
 
     /// A store to the page is about to be possible: it becomes dirty, and a
     /// batch that writes it is ignored. The page is locked.
-    pub(crate) fn make_dirty(&self, entry: &Entry, page: &Locked) {
+    pub(crate) fn make_dirty(&self, index: u64, page: &Locked) {
         page.set_dirty();
-        if matches!(entry.peek(), State::Writing(_)) {
-            let mut entry = entry.lock();
-            if let State::Writing(record) = entry.get() {
-                entry.set(State::Resident(record));
-                self.counters.cancelled.count(1);
-            }
+        if !matches!(self.table.peek(index), State::Writing(_)) {
+            return;
+        }
+        let Some(mut entry) = self.table.lock(index) else {
+            return;
+        };
+        if let State::Writing(record) = entry.get() {
+            entry.set(State::Resident(record));
+            self.counters.cancelled.count(1);
         }
     }
 
     /// A fault maps the page: the clock starts again for it. Returns whether
     /// the clock had unmapped it.
-    pub(crate) fn touch(&self, entry: &Entry) -> bool {
-        let entry = entry.lock();
+    pub(crate) fn touch(&self, index: u64) -> bool {
+        let Some(entry) = self.table.lock(index) else {
+            return false;
+        };
         match Record::of(&entry) {
             Some(record) if record.is_aged() => {
                 record.set_aged(false);

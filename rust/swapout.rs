@@ -237,22 +237,22 @@ fn without_driver(
 /// Locks a resident page. A page that leaves memory must not be kept there by
 /// anything, and is not waited for.
 fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
-    let entry = region.table.find(index)?;
-    if !matches!(entry.peek(), State::Resident(_)) {
+    let is_resident = || matches!(region.table.peek(index), State::Resident(_));
+    if !is_resident() {
         return None;
     }
-    let Found::Page(folio) = region.find(entry) else {
+    let Found::Page(folio) = region.find(index) else {
         return None;
     };
     let page = match operation {
         Operation::Swapout if folio.is_unevictable() => {
-            region.is_unevictable(&entry.lock());
+            region.is_unevictable(&region.table.lock(index)?);
             return None;
         }
         Operation::Swapout => folio.try_lock().ok()?,
         Operation::Launder => folio.lock(),
     };
-    (region.owns(&page) && matches!(entry.peek(), State::Resident(_))).then_some(page)
+    (region.owns(&page) && is_resident()).then_some(page)
 }
 
 /// Drops those of the candidates that need no write. Returns how many. For the
@@ -294,11 +294,8 @@ fn evict(
         let Some((index, page)) = taken.take() else {
             continue;
         };
-        let Some(entry) = region.table.find(index) else {
-            continue;
-        };
         let mut fate = Fate::Stay;
-        let evicted = region.evict(entry, page, |entry, page| {
+        let evicted = region.evict(index, page, |entry, page| {
             fate = settle(entry, page, batch.is_some());
             match fate {
                 Fate::Leave(then) => {
@@ -406,9 +403,8 @@ fn launder(
 /// Puts a dirty page into the batch: it is being written from here on. Returns
 /// the slot of the copy that is stale.
 fn enter(region: &Region, batch: &Inner, ticket: Ticket, index: u64, page: Locked) -> Option<Slot> {
-    let entry = region.table.find(index)?;
     let stale = {
-        let mut entry = entry.lock();
+        let mut entry = region.table.lock(index)?;
         let State::Resident(address) = entry.get() else {
             return None;
         };

@@ -298,8 +298,7 @@ fn walk(
     let mut first = index;
     let (mut turns, mut seen) = (0, 0u64);
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
-        let entry = region.table.find(at);
-        if entry.is_some_and(|entry| matches!(entry.peek(), State::Resident(_))) {
+        if matches!(region.table.peek(at), State::Resident(_)) {
             candidates.push(at);
         }
         index = at + 1;
@@ -422,10 +421,9 @@ fn clock(region: &OpenRegion, home: &Arc<Attached>, haste: Haste, excess: u64) -
 /// Unmaps pages that stay resident for now.
 fn age(region: &Region, indexes: &[u64]) {
     let aged = indexes.iter().copied().filter(|&index| {
-        let Some(entry) = region.table.find(index) else {
+        let Some(entry) = region.table.lock(index) else {
             return false;
         };
-        let entry = entry.lock();
         if region.is_unevictable(&entry) {
             return false;
         }

@@ -175,11 +175,10 @@ fn answer_of(attached: &Attached, i: usize) -> Answer {
 /// The page stays: it was not stored, or is wanted again. If the batch still
 /// had it, it is dirty as it was.
 pub(crate) fn release(region: &Region, seq: u64, index: u64) {
-    let Some(entry) = region.table.find(index) else {
-        return;
-    };
     let folio = {
-        let mut entry = entry.lock();
+        let Some(mut entry) = region.table.lock(index) else {
+            return;
+        };
         let Some(address) = Region::written_by(&entry, seq) else {
             return;
         };
@@ -199,10 +198,9 @@ fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -
     if !region.owns(page) {
         return false;
     }
-    let Some(entry) = region.table.find(index) else {
+    let Some(mut entry) = region.table.lock(index) else {
         return false;
     };
-    let mut entry = entry.lock();
     let Some(address) = Region::written_by(&entry, seq) else {
         return false;
     };
@@ -224,10 +222,7 @@ fn stored(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> (b
         // Rescued by a load: the copy is valid for as long as it is clean.
         return (false, None);
     }
-    let Some(entry) = region.table.find(index) else {
-        return (false, None);
-    };
-    let evicted = region.evict(entry, page, |_, page| {
+    let evicted = region.evict(index, page, |_, page| {
         // Dirty: written through a pin meanwhile. The next swapout discards
         // the copy.
         (!page.is_dirty()).then(|| {
@@ -249,10 +244,9 @@ fn laundered(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -
         if !region.owns(page) {
             return Some(slot);
         }
-        let Some(entry) = region.table.find(index) else {
+        let Some(entry) = region.table.lock(index) else {
             return Some(slot);
         };
-        let entry = entry.lock();
         match Record::of(&entry) {
             Some(record) if record.slot().is_none() => record.set_slot(Some(slot)),
             _ => return Some(slot),

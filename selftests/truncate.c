@@ -212,6 +212,77 @@ TEST_F(cut, far_end)
 /*
  * While the driver is at it.
  */
+/* Levels of the table that hold nothing any more are freed. */
+TEST(levels_go_with_their_pages)
+{
+	const size_t step = 600, nr = 40;
+	struct sv_baseline base;
+	int fd, round;
+	char *map;
+	size_t i;
+
+	sv_begin(&base);
+	fd = sv_create("test", "", nr * step, SV_NO_LIMIT);
+	map = sv_map_rw(fd, nr * step);
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < nr; i++)
+			sv_fill(map + i * step * SV_PAGE, SV_TEXT, i, round);
+		if (round)
+			ASSERT_TRUE(sv_pageout_all(fd));
+		/* A leaf for each, and the root above all but the first. */
+		ASSERT_EQ((nr + 1) * SV_PAGE, SV_STAT(fd, table_bytes));
+		ASSERT_EQ(0, sv_punch(fd, step, (nr - 2) * step));
+		ASSERT_EQ(3 * SV_PAGE, SV_STAT(fd, table_bytes));
+		ASSERT_TRUE(sv_check(map, SV_TEXT, 0, round));
+		ASSERT_TRUE(sv_check(map + (nr - 1) * step * SV_PAGE, SV_TEXT, nr - 1, round));
+		ASSERT_EQ(0, ftruncate(fd, 0));
+		ASSERT_EQ(0, SV_STAT(fd, table_bytes));
+		ASSERT_EQ(0, ftruncate(fd, nr * step * SV_PAGE));
+		ASSERT_EQ(0, sv_check_zero(map, 0, 1));
+	}
+	sv_unmap(map, nr * step);
+	close(fd);
+	ASSERT_TRUE(sv_end(&base));
+}
+
+struct toucher {
+	pthread_t thread;
+	char *map;
+	size_t index;
+	bool stop;
+	uint64_t bad, rounds;
+};
+
+static void *touch_and_check(void *arg)
+{
+	struct toucher *t = arg;
+
+	while (!__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE)) {
+		sv_fill(t->map + t->index * SV_PAGE, SV_TEXT, t->index, t->rounds);
+		t->bad += !sv_check(t->map + t->index * SV_PAGE, SV_TEXT, t->index, t->rounds);
+		t->rounds++;
+	}
+	return NULL;
+}
+
+/* Two pages of a leaf come and go in one thread, a third one stays in another. */
+TEST_F(cut, levels_go_under_a_neighbour)
+{
+	struct toucher t = { .map = self->map, .index = 2 };
+	int i;
+
+	ASSERT_EQ(0, pthread_create(&t.thread, NULL, touch_and_check, &t));
+	for (i = 0; i < (sv_long() ? 20000 : 500); i++) {
+		sv_fill(self->map, SV_TEXT, 0, i);
+		ASSERT_EQ(0, sv_punch(self->fd, 0, 2));
+		ASSERT_EQ(0, sv_punch(self->fd, 3, PAGES - 3));
+	}
+	__atomic_store_n(&t.stop, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(t.thread, NULL));
+	ASSERT_EQ(0, t.bad);
+	ASSERT_LT(0, t.rounds);
+}
+
 FIXTURE(inflight)
 {
 	struct sv_baseline base;

@@ -22,6 +22,10 @@ pub(crate) enum Flaw {
     PresentIsError,
     /// The loser of a publication forgets its copy.
     LoserForgets,
+    /// A level goes if everything in it looked empty.
+    LooksInsteadOfKilling,
+    /// A level goes while somebody may be reading it.
+    NoGracePeriod,
 
     /// A fault maps the page that it found before it slept.
     StaleFault,

@@ -56,3 +56,13 @@ mod window;
 mod model;
 #[cfg(not(loom))]
 mod tests;
+
+impl entry::Entry {
+    /// Takes the entry bit of an entry that is in no table.
+    pub(crate) fn lock_alone(&self) -> entry::Locked<'_> {
+        let found = atomic::SpinScope::enter().guard(self, |entry, _| Some(entry));
+        found
+            .and_then(Self::lock)
+            .expect("it is not in a level that goes")
+    }
+}

@@ -7,6 +7,7 @@
 #include <linux/list_lru.h>
 #include <linux/lockdep.h>
 #include <linux/preempt.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 
 #include "lockdep.h"
@@ -28,7 +29,21 @@ static struct lockdep_map swapvma_folio_map =
 	STATIC_LOCKDEP_MAP_INIT("swapvma_folio", &swapvma_folio_map);
 #endif
 
-/* The entry bit is a spinning lock, of which nobody holds two. */
+/* What is read here may be freed a grace period later. */
+void swapvma_rcu_enter(void)
+{
+	rcu_read_lock_sched();
+}
+
+void swapvma_rcu_leave(void)
+{
+	rcu_read_unlock_sched();
+}
+
+/*
+ * The entry bit is a spinning lock, of which nobody holds two. Preemption is off
+ * from before the entry is looked up, so that it is not freed.
+ */
 void swapvma_entry_acquire(void)
 {
 	preempt_disable();

@@ -13,6 +13,8 @@ enum swapvma_callback {
 	SWAPVMA_IN_DISCARD,
 };
 
+void swapvma_rcu_enter(void);
+void swapvma_rcu_leave(void);
 void swapvma_entry_acquire(void);
 void swapvma_entry_release(void);
 void swapvma_callback_acquire(enum swapvma_callback callback);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Inline functions of the memory manager that Rust cannot call. */
 #include <linux/highmem.h>
+#include <linux/irq_work.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/rcupdate.h>
 #include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -277,6 +279,55 @@ void swapvma_cond_resched(void)
 {
 	cond_resched();
 }
+
+/* Frees what kmalloc() returned. May sleep; nobody holds a spinning lock. */
+void swapvma_free_after_rcu(void *level)
+{
+	kvfree_rcu_mightsleep(level);
+}
+
+unsigned long swapvma_irq_save(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	return flags;
+}
+
+void swapvma_irq_restore(unsigned long flags)
+{
+	local_irq_restore(flags);
+}
+
+#if IS_ENABLED(CONFIG_KUNIT)
+struct swapvma_interrupt {
+	struct irq_work work;
+	void (*f)(void *arg);
+	void *arg;
+};
+
+static void swapvma_interrupt(struct irq_work *work)
+{
+	struct swapvma_interrupt *interrupt =
+		container_of(work, struct swapvma_interrupt, work);
+
+	WARN_ON_ONCE(!in_hardirq());
+	interrupt->f(interrupt->arg);
+}
+
+/* Calls @f in a hard interrupt and waits, for tests. */
+void swapvma_run_in_interrupt(void (*f)(void *arg), void *arg)
+{
+	struct swapvma_interrupt interrupt = {
+		.work = IRQ_WORK_INIT_HARD(swapvma_interrupt),
+		.f = f,
+		.arg = arg,
+	};
+
+	irq_work_queue(&interrupt.work);
+	irq_work_sync(&interrupt.work);
+}
+#endif
 
 bool swapvma_killed(void)
 {

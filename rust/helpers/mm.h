@@ -51,6 +51,10 @@ vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
 u64 swapvma_vma_pages(const struct vm_area_struct *vma);
 
 struct workqueue_struct *swapvma_alloc_workqueue(void);
+void swapvma_free_after_rcu(void *level);
+unsigned long swapvma_irq_save(void);
+void swapvma_irq_restore(unsigned long flags);
+void swapvma_run_in_interrupt(void (*f)(void *arg), void *arg);
 bool swapvma_killed(void);
 void swapvma_cond_resched(void);
 bool swapvma_reclaim_may_wait(gfp_t gfp);

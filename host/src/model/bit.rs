@@ -53,7 +53,7 @@ impl Guarded {
     fn counted(&self) -> u64 {
         // SAFETY: As above.
         let record = self.record.with(|record| unsafe { *record });
-        match self.entry.lock().get() {
+        match self.entry.lock_alone().get() {
             State::Swapped(Stored::Slot(slot)) => assert_eq!(slot.get(), record, "lost count"),
             other => panic!("lost count: {other:?}"),
         }
@@ -72,9 +72,9 @@ fn two_lock() {
     let guarded = guarded();
     let other = thread::spawn({
         let guarded = guarded.clone();
-        move || guarded.count(&mut guarded.entry.lock())
+        move || guarded.count(&mut guarded.entry.lock_alone())
     });
-    guarded.count(&mut guarded.entry.lock());
+    guarded.count(&mut guarded.entry.lock_alone());
     other.join().expect("no panic");
     assert_eq!(guarded.counted(), 2, "lost count");
     assert_eq!(SpinScope::depth(), 0);
@@ -84,9 +84,9 @@ fn three_lock() {
     let guarded = guarded();
     let others = [(), ()].map(|()| {
         let guarded = guarded.clone();
-        thread::spawn(move || guarded.count(&mut guarded.entry.lock()))
+        thread::spawn(move || guarded.count(&mut guarded.entry.lock_alone()))
     });
-    guarded.count(&mut guarded.entry.lock());
+    guarded.count(&mut guarded.entry.lock_alone());
     for other in others {
         other.join().expect("no panic");
     }
@@ -102,7 +102,7 @@ fn one_peeks() {
         let guarded = guarded.clone();
         move || {
             for _ in 0..2 {
-                guarded.count(&mut guarded.entry.lock());
+                guarded.count(&mut guarded.entry.lock_alone());
             }
         }
     });

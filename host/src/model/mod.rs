@@ -15,12 +15,13 @@ mod bit;
 pub(crate) mod cell;
 mod deadline;
 mod flight;
-mod lazy;
+pub(crate) mod grace;
 mod page;
 mod race;
 mod residency;
 mod swapin;
 mod swapout;
+mod table;
 mod task;
 mod window;
 
@@ -104,6 +105,7 @@ fn explore(steps: Steps, preemptions: usize, scenario: impl Fn() + Send + Sync +
         TURNED.set(0);
         STEPS.set(Some(Rc::new(AtomicU64::new(0))));
         scenario();
+        grace::end();
         STEPS.set(None);
     });
     let name = std::thread::current().name().unwrap_or("?").to_owned();

@@ -164,7 +164,7 @@ impl Region {
         let region = Self::new();
         let old = region.keep_copy(OUTLIVED);
         let frame = region.allocate(INITIAL);
-        region.install(&mut region.entry.lock(), frame, Some(old));
+        region.install(&mut region.entry.lock_alone(), frame, Some(old));
         region.change(frame, |page| page.dirty = true);
         Arc::new(region)
     }
@@ -185,7 +185,10 @@ impl Region {
     pub(super) fn swapped() -> Arc<Self> {
         let region = Self::new();
         let slot = region.keep_copy(INITIAL);
-        region.entry.lock().set(State::Swapped(Stored::Slot(slot)));
+        region
+            .entry
+            .lock_alone()
+            .set(State::Swapped(Stored::Slot(slot)));
         Arc::new(region)
     }
 
@@ -307,7 +310,7 @@ impl Region {
     /// stored copy.
     pub(super) fn remove(&self, frame: usize, then: State) -> Option<Slot> {
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         let (State::Resident(at) | State::Writing(at)) = locked.get() else {
             panic!("a page was removed that is not there");
         };
@@ -393,7 +396,7 @@ impl Region {
     /// ones, nothing is in flight, mapped or kept that should not be.
     pub(super) fn assert_quiet(&self) {
         let state = self.entry.peek();
-        let record = self.record(&self.entry.lock());
+        let record = self.record(&self.entry.lock_alone());
         let mapped = self.pte.get().frame;
         let (data, slot) = match (state, record) {
             (State::Empty, None) => (0, None),

@@ -46,7 +46,7 @@ impl Region {
 
     fn start_read(&self, slot: Slot) -> Option<Read> {
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         if locked.get() != State::Swapped(Stored::Slot(slot)) {
             return None;
         }
@@ -99,7 +99,7 @@ impl Region {
     }
 
     fn publish(&self, read: Read, frame: usize) -> bool {
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         self.set_status(read, Status::Done);
         let owned = is_of(locked.get(), read) || flaw::is(Flaw::LatePublish);
         if owned {
@@ -112,7 +112,7 @@ impl Region {
     }
 
     fn fail(&self, read: Read) -> bool {
-        let locked = self.entry.lock();
+        let locked = self.entry.lock_alone();
         self.set_status(read, Status::Failed);
         is_of(locked.get(), read)
     }
@@ -120,7 +120,7 @@ impl Region {
     /// Sets the entry of a failed read back, so that the next fault reads again.
     fn reset(&self, read: Read) {
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         if is_of(locked.get(), read) || flaw::is(Flaw::LateReset) {
             locked.set(State::Swapped(Stored::Slot(read.slot)));
         }
@@ -142,7 +142,7 @@ impl Region {
     /// meanwhile.
     pub(super) fn punch_read(&self, read: Read) -> bool {
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         let there = locked.get() == State::Reading(read.at);
         if there {
             locked.set(State::Empty);

@@ -120,7 +120,7 @@ impl Region {
     fn settle(&self, frame: usize) -> Fate {
         let without_bit = flaw::is(Flaw::FrozenWithoutBit);
         step();
-        let mut locked = Some(self.entry.lock()).filter(|_| !without_bit);
+        let mut locked = Some(self.entry.lock_alone()).filter(|_| !without_bit);
         let frozen = self.freeze(frame);
         if !frozen && !flaw::is(Flaw::NoFirstFreeze) {
             return Fate::Stay;
@@ -128,7 +128,7 @@ impl Region {
         if without_bit {
             step();
         }
-        let locked = locked.get_or_insert_with(|| self.entry.lock());
+        let locked = locked.get_or_insert_with(|| self.entry.lock_alone());
         let slot = self.record(locked).and_then(|record| record.slot);
         let dirty = self.page(frame).dirty;
         if frozen {
@@ -157,7 +157,7 @@ impl Region {
     /// Puts a dirty page into a batch: it is being written from here on.
     fn enter(&self, frame: usize, operation: Operation) -> Option<Batch> {
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         let State::Resident(at) = locked.get() else {
             return None;
         };
@@ -230,7 +230,7 @@ impl Region {
             return false;
         }
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         let Some(at) = self.written_by(&locked, batch.seq) else {
             return false;
         };
@@ -256,7 +256,7 @@ impl Region {
     fn is_unused(&self, frame: usize) -> bool {
         let without_bit = flaw::is(Flaw::FrozenWithoutBit);
         step();
-        let locked = Some(self.entry.lock()).filter(|_| !without_bit);
+        let locked = Some(self.entry.lock_alone()).filter(|_| !without_bit);
         let frozen = self.freeze(frame);
         if !frozen && !flaw::is(Flaw::NoSecondFreeze) {
             return false;
@@ -277,7 +277,7 @@ impl Region {
     /// or by the deadline.
     pub(super) fn release(&self, batch: &Batch) {
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         if let Some(at) = self.written_by(&locked, batch.seq) {
             if !flaw::is(Flaw::KeptClean) {
                 self.change(batch.frame, |page| page.dirty = true);

@@ -138,7 +138,7 @@ impl Region {
 
     fn punch_slot(&self, slot: Slot) -> bool {
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         let there = locked.get() == State::Swapped(Stored::Slot(slot));
         if there {
             locked.set(State::Empty);
@@ -150,7 +150,7 @@ impl Region {
     /// Looks the page up.
     fn find(&self) -> Found {
         step();
-        let locked = self.entry.lock();
+        let locked = self.entry.lock_alone();
         match locked.get() {
             State::Empty => Found::Empty,
             State::Swapped(Stored::Slot(slot)) => Found::Slot(slot),
@@ -190,7 +190,7 @@ impl Region {
     fn fault_empty(&self) {
         let frame = self.allocate(0);
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         if locked.get() == State::Empty {
             self.install(&mut locked, frame, None);
         } else {
@@ -234,7 +234,7 @@ impl Region {
         step();
         self.change(frame, |page| page.dirty = true);
         step();
-        let mut locked = self.entry.lock();
+        let mut locked = self.entry.lock_alone();
         if let (State::Writing(at), Some(record)) = (locked.get(), self.record(&locked)) {
             self.cancelled.borrow_mut().push(record.written_by);
             if !flaw::is(Flaw::WriteDoesNotCancel) {

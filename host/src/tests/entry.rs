@@ -70,13 +70,13 @@ pub(super) fn any_state() -> impl Strategy<Value = State> {
 }
 
 fn set(entry: &Entry, state: State) {
-    entry.lock().set(state);
+    entry.lock_alone().set(state);
 }
 
 fn survives(entry: &Entry, state: State) {
     set(entry, state);
     assert_eq!(entry.peek(), state);
-    assert_eq!(entry.lock().get(), state);
+    assert_eq!(entry.lock_alone().get(), state);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn any_state_survives_the_word_and_the_bit() {
     holds((any_state(), any_state()), |(first, second)| {
         let entry = Entry::blank();
         set(&entry, first);
-        let mut locked = entry.lock();
+        let mut locked = entry.lock_alone();
         prop_assert_eq!(locked.get(), first);
         prop_assert_eq!(entry.peek(), first, "the bit shows in the state");
         locked.set(second);
@@ -164,7 +164,7 @@ fn any_state_survives_the_word_and_the_bit() {
 fn sections_that_spin_end() {
     let entry = Entry::blank();
     assert_eq!(SpinScope::depth(), 0);
-    let locked = entry.lock();
+    let locked = entry.lock_alone();
     assert_eq!(SpinScope::depth(), 1);
     drop(locked);
     assert_eq!(SpinScope::depth(), 0);
@@ -178,7 +178,7 @@ fn the_bit_counts_right_with_real_threads() {
     let turn = || {
         begin.wait();
         for _ in 0..TURNS {
-            let mut locked = entry.lock();
+            let mut locked = entry.lock_alone();
             let next = match locked.get() {
                 State::Swapped(Stored::Slot(slot)) => slot.get() + 1,
                 _ => 1,
@@ -192,4 +192,25 @@ fn the_bit_counts_right_with_real_threads() {
         }
     });
     assert_eq!(entry.peek(), slot(3 * TURNS));
+}
+
+#[test]
+fn a_slot_names_its_driver() {
+    holds((0..=LAST_SLOT, 0usize..16), |(number, which)| {
+        let first = Slot::new(number).expect("a small number");
+        prop_assert_eq!(first.driver(), 0);
+        let slot = first.of_driver(which);
+        prop_assert_eq!(slot.is_some(), which < 8);
+        let Some(slot) = slot else {
+            return Ok(());
+        };
+        prop_assert_eq!((slot.get(), slot.driver()), (number, which));
+        prop_assert_eq!(slot == first, which == 0);
+        prop_assert_eq!(Slot::from_word(slot.to_word()), Some(slot));
+        let entry = Entry::blank();
+        survives(&entry, State::Swapped(Stored::Slot(slot)));
+        Ok(())
+    });
+    assert_eq!(Slot::from_word(u64::MAX), None);
+    assert_eq!(Slot::from_word(1 << 59), None);
 }

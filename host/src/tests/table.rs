@@ -7,15 +7,18 @@ use super::{
     holds, //
 };
 use crate::{
-    atomic::limit_allocations,
+    atomic::{
+        limit_allocations,
+        FANOUT, //
+    },
     entry::{
-        Entry,
-        State, //
+        Slot,
+        State,
+        Stored, //
     },
     error::code,
     table::{
         Table,
-        FANOUT,
         MAX_PAGES, //
     },
 };
@@ -30,7 +33,6 @@ use std::{
         BTreeSet, //
     },
     ops::Range,
-    ptr,
 };
 
 const WIDTH: u64 = FANOUT as u64;
@@ -69,6 +71,30 @@ struct Model {
 impl Model {
     fn fill(&mut self, index: u64) {
         self.levels.extend(levels_of(index));
+    }
+
+    /// Removes the levels that hold nothing, from the lowest on.
+    fn trim(&mut self, pages: Range<u64>) {
+        let mut index = pages.start;
+        while let Some(at) = self.next(index).filter(|&at| at < pages.end) {
+            for level in levels_of(at) {
+                if !self.is_blank(level) {
+                    break;
+                }
+                self.levels.remove(&level);
+            }
+            index = at - at % WIDTH + WIDTH;
+        }
+    }
+
+    fn is_blank(&self, (depth, below, first): (u32, u64, u64)) -> bool {
+        let pages = first..first + below;
+        if below == WIDTH {
+            let mut states = self.states.range(pages);
+            return states.all(|(_, &state)| state == State::Empty);
+        }
+        let children = (depth, below / WIDTH, pages.start)..(depth, below / WIDTH, pages.end);
+        self.levels.range(children).next().is_none()
     }
 
     fn leaf_of(&self, index: u64) -> bool {
@@ -118,11 +144,15 @@ enum Operation {
     Set(u64, State),
     Find(u64),
     Next(u64),
+    Trim(Range<u64>),
 }
 
 fn any_operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         (any_index(), any_state()).prop_map(|(index, state)| Operation::Set(index, state)),
+        any_index().prop_map(|index| Operation::Set(index, State::Empty)),
+        (any_index(), any_index())
+            .prop_map(|(one, other)| { Operation::Trim(one.min(other)..one.max(other) + 1) }),
         any_index().prop_map(Operation::Find),
         any_index().prop_map(Operation::Next),
     ]
@@ -136,28 +166,31 @@ fn a_table_is_a_map() {
         for operation in operations {
             match operation {
                 Operation::Set(index, state) => {
-                    let entry = table.fill(index).expect("memory");
-                    entry.lock().set(state);
+                    table.lock_filled(index).expect("memory").set(state);
                     model.fill(index);
                     model.states.insert(index, state);
-                    let again = table.fill(index).expect("already filled");
-                    prop_assert!(ptr::eq(again, entry), "fill is not idempotent");
-                    let found = table.find(index).expect("just filled");
-                    prop_assert!(ptr::eq(found, entry), "find and fill differ");
+                    table.fill(index).expect("already filled");
+                    let found = table.lock(index).expect("just filled");
+                    prop_assert_eq!(found.get(), state);
                 }
                 Operation::Find(index) => {
                     let state = model.states.get(&index).copied().unwrap_or(State::Empty);
-                    let found = table.find(index).map(Entry::peek);
+                    let found = table.lock(index).map(|entry| entry.get());
                     prop_assert_eq!(found, model.leaf_of(index).then_some(state));
+                    prop_assert_eq!(table.peek(index), state);
                 }
                 Operation::Next(index) => {
                     prop_assert_eq!(table.next(index), model.next(index));
+                }
+                Operation::Trim(pages) => {
+                    table.trim(pages.clone());
+                    model.trim(pages);
                 }
             }
             prop_assert_eq!(table.levels(), model.levels.len() as u64);
         }
         for (&index, &state) in &model.states {
-            prop_assert_eq!(table.find(index).map(Entry::peek), Some(state));
+            prop_assert_eq!(table.peek(index), state);
         }
         Ok(())
     });
@@ -166,21 +199,20 @@ fn a_table_is_a_map() {
 #[test]
 fn no_two_pages_share_an_entry() {
     let table = Table::new();
-    let mut entries = BTreeMap::new();
-    for (_, pages) in trees() {
-        let last = pages.end - 1;
-        for index in [
-            pages.start,
-            pages.start + 1,
-            pages.start + 511,
-            last - 511,
-            last,
-        ] {
-            let entry: *const Entry = table.fill(index).expect("memory");
-            assert!(entries
-                .insert(entry, index)
-                .is_none_or(|other| other == index));
-        }
+    let indexes: BTreeSet<u64> = trees()
+        .into_iter()
+        .flat_map(|(_, pages)| {
+            let last = pages.end - 1;
+            let first = pages.start;
+            [first, first + 1, first + 511, last - 511, last]
+        })
+        .collect();
+    let state = |index| State::Swapped(Stored::Slot(Slot::new(index).expect("small")));
+    for &index in &indexes {
+        table.lock_filled(index).expect("memory").set(state(index));
+    }
+    for &index in &indexes {
+        assert_eq!(table.peek(index), state(index));
     }
 }
 
@@ -188,7 +220,7 @@ fn no_two_pages_share_an_entry() {
 fn a_small_region_costs_one_level() {
     let table = Table::new();
     assert_eq!(table.levels(), 0);
-    assert!(table.find(0).is_none());
+    assert!(table.lock(0).is_none());
     assert_eq!(table.next(0), None);
     for index in 0..WIDTH {
         table.fill(index).expect("memory");
@@ -217,12 +249,14 @@ fn a_page_past_the_end_is_refused_and_costs_nothing() {
         let table = Table::new();
         assert_eq!(table.fill(index).err(), Some(code::EFBIG));
         assert_eq!(table.levels(), 0);
-        assert!(table.find(index).is_none());
+        assert!(table.lock(index).is_none());
         assert_eq!(table.next(index), None);
         table.fill(MAX_PAGES - 1).expect("memory");
         assert_eq!(table.fill(index).err(), Some(code::EFBIG));
-        assert!(table.find(index).is_none());
+        assert!(table.lock(index).is_none());
         assert_eq!(table.next(index), None);
+        table.trim(0..u64::MAX);
+        assert_eq!(table.levels(), 0);
     }
 }
 
@@ -234,7 +268,7 @@ fn a_fill_that_runs_out_of_memory_can_be_repeated() {
             limit_allocations(Some(0));
             assert_eq!(table.fill(pages.start).err(), Some(code::ENOMEM));
             assert_eq!(table.levels(), u64::from(level));
-            assert!(table.find(pages.start).is_none());
+            assert!(table.lock(pages.start).is_none());
             assert_eq!(table.next(0), None);
             limit_allocations(Some(1));
             assert_eq!(table.fill(pages.start).is_ok(), level + 1 == depth);
@@ -259,19 +293,52 @@ fn threads_that_fill_together_get_the_same_entries() {
         .collect();
     let mut model = Model::default();
     indexes.iter().for_each(|&index| model.fill(index));
+    let state = |index| State::Swapped(Stored::Slot(Slot::new(index).expect("small")));
     for _ in 0..20 {
         let table = Table::new();
-        let fill = || -> Vec<usize> {
-            let entries = indexes
-                .iter()
-                .map(|&index| table.fill(index).expect("memory"));
-            entries.map(|entry| ptr::from_ref(entry).addr()).collect()
+        let fill = || {
+            for &index in &indexes {
+                table.lock_filled(index).expect("memory").set(state(index));
+            }
         };
-        let (first, second) = std::thread::scope(|threads| {
-            let other = threads.spawn(fill);
-            (fill(), other.join().expect("no panic"))
+        std::thread::scope(|threads| {
+            threads.spawn(fill);
+            fill();
         });
-        assert_eq!(first, second);
+        for &index in &indexes {
+            assert_eq!(table.peek(index), state(index));
+        }
         assert_eq!(table.levels(), model.levels.len() as u64);
     }
+}
+
+/// Pages come and go in two threads, each with its own, while a third frees what
+/// levels it can: no page is lost.
+#[test]
+fn threads_that_fill_and_free_lose_nothing() {
+    const ROUNDS: u64 = 2000;
+    let table = Table::new();
+    let work = |mine: u64| {
+        for round in 0..ROUNDS {
+            let index = (round % 3) * WIDTH + mine;
+            table
+                .lock_filled(index)
+                .expect("memory")
+                .set(State::Poisoned);
+            std::thread::yield_now();
+            let mut entry = table.lock(index).expect("it holds something");
+            assert_eq!(entry.get(), State::Poisoned);
+            entry.set(State::Empty);
+            drop(entry);
+            table.trim(index..index + 1);
+        }
+    };
+    std::thread::scope(|threads| {
+        let others = [threads.spawn(|| work(0)), threads.spawn(|| work(511))];
+        while others.iter().any(|other| !other.is_finished()) {
+            table.trim(0..4 * WIDTH);
+        }
+    });
+    table.trim(0..MAX_PAGES);
+    assert_eq!(table.levels(), 0);
 }
