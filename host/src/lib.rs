@@ -31,6 +31,9 @@ mod bitmap;
 #[path = "../../rust/entry.rs"]
 mod entry;
 #[deny(unsafe_code)]
+#[path = "../../drivers/store/extents.rs"]
+mod extents;
+#[deny(unsafe_code)]
 #[path = "../../rust/fill.rs"]
 mod fill;
 #[deny(unsafe_code)]
@@ -40,11 +43,17 @@ mod inflight;
 #[path = "../../rust/limit.rs"]
 mod limit;
 #[deny(unsafe_code)]
+#[path = "../../drivers/store/options.rs"]
+mod options;
+#[deny(unsafe_code)]
 #[path = "../../rust/range.rs"]
 mod range;
 #[deny(unsafe_code)]
 #[path = "../../rust/drivers/ram/slot.rs"]
 mod slot;
+#[deny(unsafe_code)]
+#[path = "../../drivers/store/slots.rs"]
+mod slots;
 #[deny(unsafe_code)]
 #[path = "../../rust/table.rs"]
 mod table;

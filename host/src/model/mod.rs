@@ -19,6 +19,7 @@ pub(crate) mod grace;
 mod page;
 mod race;
 mod residency;
+mod slots;
 mod swapin;
 mod swapout;
 mod table;

@@ -4,11 +4,14 @@
 
 mod bitmap;
 mod entry;
+mod extents;
 mod fill;
 mod inflight;
 mod limit;
+mod options;
 mod range;
 mod slot;
+mod slots;
 mod table;
 mod window;
 
