@@ -27,7 +27,7 @@ test-all:
 bench:
 	@bench/run
 
-## module	swapvma.ko and the samples, against KDIR=... or the test kernel
+## module	swapvma.ko, the drivers and the samples, against KDIR=... or the test kernel
 module:
 	+@scripts/build-module modules
 

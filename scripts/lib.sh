@@ -98,8 +98,8 @@ kernel_args() {
 	fi
 }
 
-# copy_module CHECKOUT DIR: the sources of the module and the samples, for a
-# build whose objects are not to mix with those of the checkout. What an earlier
+# copy_module CHECKOUT DIR: the sources of the modules and the samples, for
+# a build whose objects are not to mix with those of the checkout. What an earlier
 # build in DIR left stays.
 copy_module() {
 	local pattern exclude=()
@@ -108,5 +108,5 @@ copy_module() {
 		exclude+=(--exclude "$pattern")
 	done
 	mkdir -p "$2"
-	(cd "$1" && rsync -a --delete "${exclude[@]}" Kbuild rust samples include "$2/")
+	(cd "$1" && rsync -a --delete "${exclude[@]}" Kbuild drivers rust samples include "$2/")
 }

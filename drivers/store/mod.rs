@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the drivers are made of. Each of them uses a part of it.
+//!
+//! - Pure logic, which also runs on the host: `options`, `slots`, `extents`.
+//! - Safe wrappers, where all of the unsafe code is: `mempool`, `bio`, `device`,
+//!   `transfer`.
+//! - `disk`: what drivers on block devices have in common.
+
+#![allow(dead_code, reason = "each driver uses a part")]
+
+pub(crate) mod atomic;
+mod bindings;
+mod bio;
+pub(crate) mod device;
+#[deny(unsafe_code)]
+pub(crate) mod disk;
+#[deny(unsafe_code)]
+pub(crate) mod extents;
+mod mempool;
+#[deny(unsafe_code)]
+pub(crate) mod options;
+#[deny(unsafe_code)]
+pub(crate) mod slots;
+mod transfer;
