@@ -4,8 +4,8 @@
 //!
 //! - Pure logic, which also runs on the host: `options`, `slots`, `extents`.
 //! - Safe wrappers, where all of the unsafe code is: `mempool`, `bio`, `device`,
-//!   `transfer`.
-//! - `disk`: what drivers on block devices have in common.
+//!   `swap_file`, `transfer`.
+//! - `disk`: what `block` and `file` have in common.
 
 #![allow(dead_code, reason = "each driver uses a part")]
 
@@ -22,4 +22,5 @@ mod mempool;
 pub(crate) mod options;
 #[deny(unsafe_code)]
 pub(crate) mod slots;
+pub(crate) mod swap_file;
 mod transfer;
