@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the drivers need of C: inline functions and macros. */
 #include <linux/blkdev.h>
+#include <linux/mm.h>
 
 #include "helpers.h"
 
@@ -22,4 +23,14 @@ bool store_bdev_is_zoned(struct block_device *bdev)
 unsigned int store_bdev_block_size(struct block_device *bdev)
 {
 	return bdev_logical_block_size(bdev);
+}
+
+struct file *store_shmem_file(const char *name, loff_t size)
+{
+	return shmem_kernel_file_setup(name, size, mk_vma_flags(VMA_NORESERVE_BIT));
+}
+
+void store_put_page(struct page *page)
+{
+	put_page(page);
 }

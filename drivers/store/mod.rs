@@ -4,7 +4,7 @@
 //!
 //! - Pure logic, which also runs on the host: `options`, `slots`, `extents`.
 //! - Safe wrappers, where all of the unsafe code is: `mempool`, `bio`, `device`,
-//!   `swap_file`, `transfer`.
+//!   `swap_file`, `shared_memory`, `transfer`.
 //! - `disk`: what `block` and `file` have in common.
 
 #![allow(dead_code, reason = "each driver uses a part")]
@@ -20,6 +20,7 @@ pub(crate) mod extents;
 mod mempool;
 #[deny(unsafe_code)]
 pub(crate) mod options;
+pub(crate) mod shared_memory;
 #[deny(unsafe_code)]
 pub(crate) mod slots;
 pub(crate) mod swap_file;
