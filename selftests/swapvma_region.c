@@ -18,12 +18,14 @@
  * Regions.
  */
 
-int sv_try_create(const char *driver, const char *algorithm, size_t pages, size_t limit)
+static int try_create(const char *driver, const char *algorithm, const char *options,
+		      size_t pages, size_t limit)
 {
 	struct swapvma_create create = {
 		.flags = SWAPVMA_CREATE_CLOEXEC,
 		.size = pages * SV_PAGE,
 		.limit = limit == SV_NO_LIMIT ? SWAPVMA_LIMIT_NONE : limit * SV_PAGE,
+		.options = (uintptr_t)options,
 	};
 	int device = open(SV_DEVICE, O_RDWR | O_CLOEXEC);
 	int fd;
@@ -37,6 +39,16 @@ int sv_try_create(const char *driver, const char *algorithm, size_t pages, size_
 		fd = -errno;
 	close(device);
 	return fd;
+}
+
+int sv_try_create(const char *driver, const char *algorithm, size_t pages, size_t limit)
+{
+	return try_create(driver, algorithm, NULL, pages, limit);
+}
+
+int sv_try_create_with(const char *driver, const char *options, size_t pages, size_t limit)
+{
+	return try_create(driver, "", options, pages, limit);
 }
 
 int sv_create(const char *driver, const char *algorithm, size_t pages, size_t limit)

@@ -75,6 +75,7 @@ void sv_reload_test(const char *params);
 
 /* Regions. @limit in pages or SV_NO_LIMIT. A descriptor, or -errno. */
 int sv_try_create(const char *driver, const char *algorithm, size_t pages, size_t limit);
+int sv_try_create_with(const char *driver, const char *options, size_t pages, size_t limit);
 int sv_create(const char *driver, const char *algorithm, size_t pages, size_t limit);
 char *sv_map(int fd, size_t pages, int prot, int flags);
 char *sv_map_rw(int fd, size_t pages);
