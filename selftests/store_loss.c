@@ -198,6 +198,26 @@ TEST_F_TIMEOUT(nbd, server_stops_for_long, SV_LONG_TIMEOUT)
 	ASSERT_EQ(0, SV_STAT(self->fd, read_failures));
 }
 
+/* Nobody waits for a server that was told of free slots, not even an rmmod. */
+TEST_F(nbd, server_stops_at_the_end)
+{
+	uint64_t begin;
+
+	sv_fill_range(self->map, 0, SLOTS, SV_RANDOM, 1);
+	ASSERT_TRUE(sv_pageout_all(self->fd));
+	ASSERT_EQ(0, kill(self->store.server, SIGSTOP));
+	begin = sv_now_ms();
+	sv_unmap(self->map, SLOTS);
+	ASSERT_EQ(0, close(self->fd));
+	ASSERT_GT(sv_patience_ms(), sv_now_ms() - begin);
+	ASSERT_EQ(-EWOULDBLOCK, sv_unload("swapvma_block"));
+	ASSERT_EQ(-EBUSY, sv_try_create_with("block", self->store.options, SLOTS, SV_NO_LIMIT));
+	ASSERT_EQ(0, kill(self->store.server, SIGCONT));
+	self->fd = -EBUSY;
+	ASSERT_TRUE(sv_wait_for((self->fd = sv_try_create_with("block", self->store.options,
+							       SLOTS, SV_NO_LIMIT)) >= 0));
+}
+
 /* A server that dies takes along what only it had. */
 TEST_F(nbd, server_dies)
 {

@@ -257,8 +257,12 @@ void sv_store_make(struct sv_store *store, enum sv_store_kind kind, size_t megab
 bool sv_store_end(struct sv_store *store)
 {
 	char path[PATH_MAX];
-	bool ok = sv_wait_for(!sv_unload(module_of[store->kind]));
+	bool ok = true;
 
+	/* What a server that went first was to do is over then. */
+	if (store->kind == SV_NBD)
+		ok &= end_nbd(store);
+	ok &= sv_wait_for(!sv_unload(module_of[store->kind]));
 	switch (store->kind) {
 	case SV_LOOP:
 		ok &= end_loop(store);
@@ -266,13 +270,11 @@ bool sv_store_end(struct sv_store *store)
 	case SV_NULL:
 		ok &= !rmdir(store->null);
 		break;
-	case SV_NBD:
-		ok &= end_nbd(store);
-		break;
 	case SV_EXT4:
 	case SV_EXT4_1K:
 		ok &= end_ext4(store);
 		break;
+	case SV_NBD:
 	case SV_SHMEM:
 		break;
 	}

@@ -8,9 +8,8 @@
 //! these to end hands the batch back. Nothing is allocated but from pools that
 //! were filled when the region was created, and no lock is taken.
 //!
-//! Each transfer has a [`Lease`] of the disk. The region's driver handle is
-//! dropped when all of them have ended, so that no disk is taken down in
-//! interrupt context.
+//! Each transfer has a [`Lease`] of the disk, which is taken down when all of them
+//! have ended, and not in interrupt context; see [`Idle`].
 
 use super::{
     atomic::Word,
@@ -24,6 +23,10 @@ use super::{
         self,
         Extent,
         SLOT_SECTORS, //
+    },
+    idle::{
+        Busy,
+        Idle, //
     },
     mempool::{
         Pool,
@@ -43,10 +46,7 @@ use super::{
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
-    sync::{
-        Arc,
-        Completion, //
-    }, //
+    sync::Arc, //
 };
 use swapvma_driver::{
     Answer,
@@ -210,33 +210,6 @@ fn run_length(slots: &[u64]) -> usize {
     1 + pairs.take_while(|(one, next)| **one + 1 == **next).count()
 }
 
-/// Who waits for the transfers of a disk, and how many there are, one more while
-/// nobody waits.
-#[pin_data]
-struct Idle {
-    pending: Word,
-    #[pin]
-    done: Completion,
-}
-
-/// One transfer, until it is dropped. Any context.
-struct Busy(Arc<Idle>);
-
-impl Busy {
-    fn new(idle: &Arc<Idle>) -> Self {
-        idle.pending.add(1);
-        Self(idle.clone())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        if self.0.pending.sub(1) == 1 {
-            self.0.done.complete_all();
-        }
-    }
-}
-
 /// A disk, lent to one transfer.
 pub(crate) struct Lease {
     // Dropped first: whoever waits has the last reference.
@@ -254,6 +227,9 @@ impl Lease {
 pub(crate) struct Region {
     disk: Arc<Disk>,
     idle: Arc<Idle>,
+    /// Whether there may be transfers that nobody waits for: discards. Batches
+    /// and reads hold the region.
+    kept: bool,
 }
 
 impl Region {
@@ -265,21 +241,20 @@ impl Region {
     /// `EINVAL` if there are too few slots, `EFBIG` for too many, `ENOMEM`.
     pub(crate) fn new(device: Device, extents: KVVec<Extent>, discard: bool) -> Result<KBox<Self>> {
         let disk = Disk::new(device, extents, discard)?;
-        let idle = Arc::pin_init(
-            pin_init!(Idle {
-                // The one more; see `drop`.
-                pending: Word::new(1),
-                done <- Completion::new(),
-            }),
-            GFP_KERNEL,
-        )?;
-        Ok(KBox::new(Self { disk, idle }, GFP_KERNEL)?)
+        let idle = Idle::new()?;
+        let kept = false;
+        let mut region = KBox::new(Self { disk, idle, kept }, GFP_KERNEL)?;
+        if region.disk.discard {
+            region.idle.keep(region.disk.clone())?;
+            region.kept = true;
+        }
+        Ok(region)
     }
 
     fn lease(&self) -> Lease {
         Lease {
             disk: self.disk.clone(),
-            _busy: Busy::new(&self.idle),
+            _busy: self.idle.enter(),
         }
     }
 
@@ -336,8 +311,6 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // Takes the one more away: the last transfer completes, or this.
-        drop(Busy(self.idle.clone()));
-        self.idle.done.wait_for_completion();
+        self.idle.leave(self.kept);
     }
 }

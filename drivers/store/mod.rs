@@ -3,8 +3,8 @@
 //! What the drivers are made of. Each of them uses a part of it.
 //!
 //! - Pure logic, which also runs on the host: `options`, `slots`, `extents`.
-//! - Safe wrappers, where all of the unsafe code is: `mempool`, `bio`, `device`,
-//!   `swap_file`, `shared_memory`, `transfer`.
+//! - Safe wrappers, where all of the unsafe code is: `mempool`, `idle`, `bio`,
+//!   `device`, `swap_file`, `shared_memory`, `transfer`.
 //! - `disk`: what `block` and `file` have in common.
 
 #![allow(dead_code, reason = "each driver uses a part")]
@@ -17,6 +17,7 @@ pub(crate) mod device;
 pub(crate) mod disk;
 #[deny(unsafe_code)]
 pub(crate) mod extents;
+mod idle;
 mod mempool;
 #[deny(unsafe_code)]
 pub(crate) mod options;
