@@ -53,11 +53,7 @@ impl Debugfs {
 }
 
 fn for_each_region(mut show: impl FnMut(&OpenRegion) -> fmt::Result) -> fmt::Result {
-    for _ in 0..region::count() {
-        let Some(region) = region::next() else { break };
-        show(&region)?;
-    }
-    Ok(())
+    region::each().try_for_each(|region| show(&region))
 }
 
 fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {

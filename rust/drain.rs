@@ -103,13 +103,10 @@ fn drain_regions(driver: &Arc<Registered>, to: &CStr) -> Result {
 
 /// Returns a region that uses the driver. New ones are refused meanwhile.
 fn next(driver: &Arc<Registered>) -> Option<(OpenRegion, Arc<Attached>)> {
-    for _ in 0..region::count() {
-        let region = region::next()?;
-        if let Some(attached) = region.drivers.find(driver) {
-            return Some((region, attached));
-        }
-    }
-    None
+    region::each().find_map(|region| {
+        let attached = region.drivers.find(driver)?;
+        Some((region, attached))
+    })
 }
 
 /// Gives a region another driver, unless it has it.

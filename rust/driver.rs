@@ -119,7 +119,7 @@ pub(crate) struct Registered {
     pub(crate) flight: SpinLock<Option<Flight>>,
     /// The regions that want something of the swapper.
     #[pin]
-    pub(crate) queue: SpinLock<List<Region, 1>>,
+    pub(crate) queue: SpinLock<List<Region>>,
     #[pin]
     thread: Mutex<Option<Thread>>,
     /// Address of the swapper's task.

@@ -66,6 +66,12 @@ impl Mapping {
         };
     }
 
+    /// Whether an mlock keeps page `index` in memory. May sleep.
+    pub(crate) fn is_locked(self, index: u64) -> bool {
+        // SAFETY: By the type invariant the mapping is valid.
+        unsafe { ours::swapvma_mapping_locked(self.0.as_ptr(), index as usize) }
+    }
+
     /// Makes the next store to page `index` fault. The folio is locked, so
     /// that no fault makes it writable meanwhile. May sleep.
     pub(crate) fn write_protect(self, index: u64, folio: &Locked) {

@@ -150,9 +150,9 @@ impl Record {
 
     /// Notes whether something keeps the page in memory. Under the entry bit.
     /// Returns that, and whether it is news.
-    pub(crate) fn look_unevictable(&self) -> (bool, bool) {
+    pub(crate) fn look_unevictable(&self, mlocked: bool) -> (bool, bool) {
         let (folio, was) = (self.folio(), self.is_exempt());
-        let unevictable = folio.is_unevictable() || was && folio.is_held();
+        let unevictable = mlocked || folio.is_unevictable() || was && folio.is_held();
         // The table's reference remains.
         drop(folio);
         self.set_flag(UNEVICTABLE, unevictable);

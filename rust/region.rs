@@ -60,12 +60,14 @@ use kernel::{
         impl_list_arc_safe,
         impl_list_item,
         AtomicTracker,
-        List,
-        ListArc,
         ListLinks,
         TryNewListArc, //
     },
     prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    },
     sync::{
         Arc,
         SpinLock, //
@@ -121,20 +123,16 @@ pub(crate) struct Region {
     #[pin]
     pub(crate) wait: WaitQueue,
     #[pin]
-    links: ListLinks<0>,
+    queue_links: ListLinks,
     #[pin]
-    queue_links: ListLinks<1>,
-    #[pin]
-    tracker: AtomicTracker<1>,
+    tracker: AtomicTracker,
 }
 
 impl_list_arc_safe! {
-    impl ListArcSafe<0> for Region { untracked; }
-    impl ListArcSafe<1> for Region { tracked_by tracker: AtomicTracker<1>; }
+    impl ListArcSafe<0> for Region { tracked_by tracker: AtomicTracker; }
 }
 impl_list_item! {
-    impl ListItem<0> for Region { using ListLinks { self.links }; }
-    impl ListItem<1> for Region { using ListLinks { self.queue_links }; }
+    impl ListItem<0> for Region { using ListLinks { self.queue_links }; }
 }
 
 kernel::sync::global_lock! {
@@ -142,19 +140,19 @@ kernel::sync::global_lock! {
     #[allow(non_upper_case_globals)]
     // SAFETY: `init` initialises it before anything else runs.
     unsafe(uninit) static swapvma_regions: SpinLock<Regions> = Regions {
-        list: List::new(),
+        by_id: None,
         count: 0,
         next_id: 1,
     };
 }
 
 struct Regions {
-    list: List<Region, 0>,
+    by_id: Option<RBTree<u64, Arc<Region>>>,
     count: u64,
     next_id: u64,
 }
 
-/// Initialises the list of regions.
+/// Initialises the tree of regions.
 ///
 /// # Safety
 ///
@@ -169,24 +167,41 @@ pub(crate) fn count() -> u64 {
     swapvma_regions.lock().count
 }
 
-/// Returns the next region in turn, so that calling it [`count`] times visits
-/// each region that is there all the time. Does not sleep.
-pub(crate) fn next() -> Option<OpenRegion> {
-    let mut regions = swapvma_regions.lock();
-    for _ in 0..regions.count {
-        let item = regions.list.pop_front()?;
-        // The file is taken before the region: should it be closing, then the
-        // list, which is still locked, does not hold the last reference.
-        let open = item
-            .file
-            .open()
-            .map(|file| OpenRegion::new(item.clone_arc(), file));
-        regions.list.push_back(item);
-        if open.is_some() {
-            return open;
+/// Regions in the order in which they were created.
+pub(crate) struct Each {
+    after: u64,
+}
+
+/// Returns each region that is open: those that are open all the time exactly
+/// once, whoever else looks.
+pub(crate) fn each() -> Each {
+    Each { after: 0 }
+}
+
+/// As [`each`], but begins with the region after the one that `id` names.
+pub(crate) fn each_after(id: u64) -> impl Iterator<Item = OpenRegion> {
+    let begun = each().take_while(move |region| region.id <= id);
+    Iterator::chain(Each { after: id }, begun)
+}
+
+impl Iterator for Each {
+    type Item = OpenRegion;
+
+    /// Does not sleep.
+    fn next(&mut self) -> Option<OpenRegion> {
+        let regions = swapvma_regions.lock();
+        loop {
+            let next = self.after.checked_add(1)?;
+            let cursor = regions.by_id.as_ref()?.cursor_lower_bound(&next)?;
+            let (&id, region) = cursor.current();
+            self.after = id;
+            // The file is taken before the region: should it be closing, then the
+            // tree, which is still locked, does not hold the last reference.
+            if let Some(file) = region.file.open() {
+                return Some(OpenRegion::new(region.clone(), file));
+            }
         }
     }
-    None
 }
 
 /// A region that stays open.
@@ -242,7 +257,7 @@ impl Region {
             regions.next_id += 1;
             id
         };
-        let region = ListArc::<Region, 0>::pin_init(
+        let region = Arc::pin_init(
             try_pin_init!(Region {
                 id,
                 drivers <- Drivers::new(attached),
@@ -264,29 +279,32 @@ impl Region {
                 next_read: Word::new(0),
                 work <- kernel::new_spinlock!(Work::new(), "swapvma_work"),
                 wait <- WaitQueue::new(c"swapvma_region_wait", kernel::static_lock_class!()),
-                links <- ListLinks::new(),
                 queue_links <- ListLinks::new(),
                 tracker <- AtomicTracker::new(),
             }? Error),
             GFP_KERNEL,
         )?;
-        let arc = region.clone_arc();
+        let node = RBTreeNode::new(id, region.clone(), GFP_KERNEL)?;
         let mut regions = swapvma_regions.lock();
-        regions.list.push_back(region);
+        let replaced = regions.by_id.get_or_insert_with(RBTree::new).insert(node);
         regions.count += 1;
-        Ok(arc)
+        drop(regions);
+        drop(replaced);
+        Ok(region)
     }
 
-    /// Takes the region off every list: its file is being released. Its pages
+    /// Takes the region off tree and queue: its file is being released. Its pages
     /// are gone already.
     pub(crate) fn forget(&self) {
-        let listed = {
+        let known = {
             let mut regions = swapvma_regions.lock();
             regions.count -= 1;
-            // SAFETY: Regions are on no other list with these links.
-            unsafe { regions.list.remove(self) }
+            regions
+                .by_id
+                .as_mut()
+                .and_then(|by_id| by_id.remove_node(&self.id))
         };
-        drop(listed);
+        drop(known);
         self.drivers
             .for_each(|attached| attached.driver().forget(self));
     }
@@ -522,11 +540,16 @@ impl Region {
         }
     }
 
+    /// Whether an mlock keeps a page in memory. May sleep.
+    pub(crate) fn is_mlocked(&self, index: u64) -> bool {
+        self.mappings.load() != 0 && self.mapping().is_locked(index)
+    }
+
     /// Whether something keeps the page of a locked entry in memory: an mlock, a
     /// pin, or who was found to hold it in [`Region::evict`]. If so, it does not
     /// count against the limit from here on; if not any more, it does.
-    pub(crate) fn is_unevictable(&self, entry: &LockedEntry<'_>) -> bool {
-        match Record::of(entry).map(Record::look_unevictable) {
+    pub(crate) fn is_unevictable(&self, entry: &LockedEntry<'_>, mlocked: bool) -> bool {
+        match Record::of(entry).map(|record| record.look_unevictable(mlocked)) {
             Some((true, true)) => {
                 self.residency.exempt();
                 true

@@ -85,8 +85,7 @@ unsafe extern "C" fn count(
     // SAFETY: By the safety requirement.
     let nid = unsafe { (*control).nid };
     let mut pages = 0;
-    for _ in 0..region::count() {
-        let Some(region) = region::next() else { break };
+    for region in region::each() {
         pages += region.lru.count(nid);
     }
     pages
@@ -107,11 +106,11 @@ unsafe extern "C" fn scan(
     let (nid, wanted) = unsafe { ((*control).nid, (*control).nr_to_scan) };
     let mut left = wanted as u64;
     let mut freed = 0;
-    for _ in 0..region::count() {
+    for region in region::each_after(LAST_SCANNED.load()) {
         if left == 0 {
             break;
         }
-        let Some(region) = region::next() else { break };
+        LAST_SCANNED.store_release(region.id);
         let mut candidates = Candidates::new();
         region
             .lru
@@ -140,11 +139,13 @@ unsafe extern "C" fn scan(
 
 /// Wakes the swappers of all regions. Does not sleep.
 fn press_all() {
-    for _ in 0..region::count() {
-        let Some(region) = region::next() else { break };
+    for region in region::each() {
         swapper::press(&region, PRESS);
     }
 }
+
+/// The region that was scanned last: the next scan goes on after it.
+static LAST_SCANNED: Word = Word::new(0);
 
 /// Pages that the swappers freed since the module was loaded.
 static FREED: Word = Word::new(0);

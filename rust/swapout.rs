@@ -245,11 +245,14 @@ fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
         return None;
     };
     let page = match operation {
-        Operation::Swapout if folio.is_unevictable() => {
-            region.is_unevictable(&region.table.lock(index)?);
-            return None;
+        Operation::Swapout => {
+            let mlocked = region.is_mlocked(index);
+            if mlocked || folio.is_unevictable() {
+                region.is_unevictable(&region.table.lock(index)?, mlocked);
+                return None;
+            }
+            folio.try_lock().ok()?
         }
-        Operation::Swapout => folio.try_lock().ok()?,
         Operation::Launder => folio.lock(),
     };
     (region.owns(&page) && is_resident()).then_some(page)

@@ -175,8 +175,7 @@ pub(crate) fn leave(driver: &Registered) {
     while let Some(region) = driver.dequeue() {
         region.enqueue();
     }
-    for _ in 0..region::count() {
-        let Some(region) = region::next() else { break };
+    for region in region::each() {
         if region.drivers.find(driver).is_none() {
             continue;
         }
@@ -421,10 +420,11 @@ fn clock(region: &OpenRegion, home: &Arc<Attached>, haste: Haste, excess: u64) -
 /// Unmaps pages that stay resident for now.
 fn age(region: &Region, indexes: &[u64]) {
     let aged = indexes.iter().copied().filter(|&index| {
+        let mlocked = region.is_mlocked(index);
         let Some(entry) = region.table.lock(index) else {
             return false;
         };
-        if region.is_unevictable(&entry) {
+        if region.is_unevictable(&entry, mlocked) {
             return false;
         }
         let Some(record) = Record::of(&entry) else {

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -221,6 +222,54 @@ TEST_F(silent, limit_is_kept_by_the_next)
 	sv_stats(self->region.fd, &stats);
 	ASSERT_GE(SV_BATCH, stats.resident - stats.unevictable);
 	ASSERT_EQ(0, sv_check_range(self->region.map, 0, PAGES, SV_TEXT, 2));
+}
+
+#define CROWD	40
+
+static void look_at_debugfs(void)
+{
+	char text[16384];
+
+	for (;;)
+		sv_read_file(SV_DEBUG "mappings", text, sizeof(text));
+}
+
+/* Whoever else goes through the regions: each of their waiters goes on. */
+TEST_F(silent, many_wait)
+{
+	pid_t waiters[CROWD], lookers[3];
+	size_t i;
+
+	for (i = 0; i < CROWD; i++) {
+		int fd = sv_create("test", "", 4 * SV_BATCH, SV_BATCH);
+		char *map = sv_map_rw(fd, 4 * SV_BATCH);
+
+		waiters[i] = sv_fork();
+		if (!waiters[i]) {
+			while (!sv_get("blocked"))
+				usleep(1000);
+			if (i % 2)
+				sv_pageout(fd, 0, 4 * SV_BATCH);
+			sv_fill_range(map, 0, 4 * SV_BATCH, SV_TEXT, 1);
+			_exit(sv_check_range(map, 0, 4 * SV_BATCH, SV_TEXT, 1) != 0);
+		}
+		sv_unmap(map, 4 * SV_BATCH);
+		close(fd);
+	}
+	for (i = 0; i < ARRAY_SIZE(lookers); i++) {
+		lookers[i] = sv_fork();
+		if (!lookers[i])
+			look_at_debugfs();
+	}
+	sv_set("block", 1);
+	ASSERT_EQ(0, sv_pageout(self->region.fd, 0, SV_BATCH));
+	for (i = 0; i < CROWD; i++)
+		ASSERT_EQ(0, sv_reap(waiters[i]));
+	for (i = 0; i < ARRAY_SIZE(lookers); i++) {
+		kill(lookers[i], SIGKILL);
+		sv_reap(lookers[i]);
+	}
+	ASSERT_TRUE(sv_quarantined("test"));
 }
 
 TEST_F(drivers, always_failing_is_quarantined)

@@ -415,6 +415,33 @@ TEST_F(vma, mlock)
 	ASSERT_INTACT(0, PAGES);
 }
 
+/* What two have locked stays until both let go: two processes, two mappings. */
+TEST_F(vma, mlocked_twice)
+{
+	char *other;
+	pid_t child;
+
+	if (variant->flags != MAP_SHARED)
+		SKIP(return, "private copies are not the region's");
+	ASSERT_EQ(0, mlock(self->map, PAGES * SV_PAGE));
+	child = sv_fork();
+	if (!child)
+		_exit(mlock(self->map, PAGES * SV_PAGE) || munlock(self->map, PAGES * SV_PAGE));
+	ASSERT_EQ(0, sv_reap(child));
+	ASSERT_EQ(0, sv_pageout(self->fd, 0, PAGES));
+	other = sv_map_rw(self->fd, HALF);
+	ASSERT_EQ(0, mlock(other, HALF * SV_PAGE));
+	sv_unmap(other, HALF);
+	ASSERT_EQ(0, sv_pageout(self->fd, 0, PAGES));
+	ASSERT_EQ(PAGES, SV_STAT(self->fd, resident));
+	ASSERT_EQ(PAGES, SV_STAT(self->fd, unevictable));
+	ASSERT_EQ(0, munlock(self->map + HALF * SV_PAGE, HALF * SV_PAGE));
+	ASSERT_TRUE(sv_wait_for(sv_pageout(self->fd, 0, PAGES) >= 0 &&
+				SV_STAT(self->fd, resident) == HALF));
+	ASSERT_EQ(0, munlock(self->map, PAGES * SV_PAGE));
+	ASSERT_INTACT(0, PAGES);
+}
+
 /* Locked pages do not count towards the limit, and faults go on beside them. */
 TEST_F(vma, mlock_more_than_the_limit)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Inline functions of the memory manager that Rust cannot call. */
 #include <linux/highmem.h>
+#include <linux/interval_tree_generic.h>
 #include <linux/irq_work.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -149,6 +150,47 @@ bool swapvma_folio_unevictable(struct folio *folio)
 bool swapvma_folio_held(const struct folio *folio, int expected)
 {
 	return folio_ref_count(folio) - folio_mapcount(folio) > expected;
+}
+
+static unsigned long swapvma_vma_first(const struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff;
+}
+
+static unsigned long swapvma_vma_last(const struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff + vma_pages(vma) - 1;
+}
+
+/* As mm/interval_tree.c, which exports none of it. */
+INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long,
+		     shared.rb_subtree_last, swapvma_vma_first, swapvma_vma_last,
+		     static __maybe_unused, swapvma_vma_tree)
+
+/* In a writable private mapping, mlock makes anonymous copies. */
+static bool swapvma_vma_locks(const struct vm_area_struct *vma)
+{
+	vm_flags_t flags = READ_ONCE(vma->vm_flags);
+
+	return (flags & VM_LOCKED) && (flags & (VM_SHARED | VM_WRITE)) != VM_WRITE;
+}
+
+/*
+ * Whether a mapping keeps the page at @index with mlock. The folio's flag says so
+ * only until the first of several munlocks: the core corrects that when it unmaps
+ * a page of an LRU list, which ours are not.
+ */
+bool swapvma_mapping_locked(struct address_space *mapping, pgoff_t index)
+{
+	struct vm_area_struct *vma;
+	bool locked = false;
+
+	i_mmap_lock_read(mapping);
+	for (vma = swapvma_vma_tree_iter_first(&mapping->i_mmap, index, index);
+	     vma && !locked; vma = swapvma_vma_tree_iter_next(vma, index, index))
+		locked = swapvma_vma_locks(vma);
+	i_mmap_unlock_read(mapping);
+	return locked;
 }
 
 bool swapvma_folio_pinned(struct folio *folio)

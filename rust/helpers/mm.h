@@ -33,6 +33,7 @@ bool swapvma_folio_mapped(const struct folio *folio);
 struct page *swapvma_spare_page(bool reserves);
 bool swapvma_folio_unevictable(struct folio *folio);
 bool swapvma_folio_held(const struct folio *folio, int expected);
+bool swapvma_mapping_locked(struct address_space *mapping, pgoff_t index);
 bool swapvma_folio_pinned(struct folio *folio);
 void swapvma_folio_pin(struct folio *folio);
 void swapvma_folio_unpin(struct folio *folio);
