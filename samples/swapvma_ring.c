@@ -184,6 +184,7 @@ static int ring_put(struct ring *ring, const char __user *buf, size_t len)
 /* Bytes that fit: at most the ring, whatever the application says. */
 static u64 ring_room(const struct ring *ring)
 {
+	/* Pairs with the application, which took the bytes out before. */
 	u64 used = ring->head - smp_load_acquire(&ring->control->tail);
 
 	return used > ring_size() ? 0 : ring_size() - used;

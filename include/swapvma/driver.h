@@ -95,7 +95,8 @@ struct swapvma_attach {
  *	task, without its fault lock, of a reader thread, or of a request, which
  *	may hold the region's inode lock; may sleep and allocate with GFP_NOIO.
  *	Calls swapvma_read_complete() exactly once, before it returns or later
- *	from any context
+ *	from any context. The task that calls it cannot go on before it returns,
+ *	deadline or not: a driver that waits for a device completes later
  * @discard: @slot is not needed any more. Process context of the swapper, of a
  *	reader or of a request, which may hold the region's inode lock. May
  *	sleep; never runs while a swapin of the same slot does
@@ -158,6 +159,8 @@ u64 swapvma_batch_index(const struct swapvma_batch *batch, u32 i);
 
 /**
  * swapvma_batch_page() - page @i of a batch, NULL past its end
+ * @batch: what swapout() was called with
+ * @i: page of the batch, from 0
  *
  * The content may change while it is read: user space may write to the page,
  * which cancels its swapout. A driver that reads it twice, or computes over
@@ -168,6 +171,9 @@ struct page *swapvma_batch_page(const struct swapvma_batch *batch, u32 i);
 
 /**
  * swapvma_batch_answer() - answer page @i of a batch
+ * @batch: what swapout() was called with
+ * @i: page of the batch, from 0
+ * @result: what became of it; a later answer replaces an earlier one
  * @slot: where it is stored, below 2^SWAPVMA_SLOT_BITS; read only for
  *	SWAPVMA_STORED, for which the driver keeps it until discard()
  *
@@ -178,6 +184,7 @@ void swapvma_batch_answer(struct swapvma_batch *batch, u32 i,
 
 /**
  * swapvma_batch_complete() - hand a batch back
+ * @batch: what swapout() was called with
  *
  * The batch may not be touched afterwards. A batch that was abandoned at its
  * deadline is released; slots it stored are discarded.
@@ -187,6 +194,7 @@ void swapvma_batch_complete(struct swapvma_batch *batch);
 
 /**
  * swapvma_batch_alloc_page() - a page to store a batch in
+ * @batch: what swapout() was called with
  *
  * From free memory, or else from the reserves: at most half as many as the
  * batch has pages, so that storing a batch frees more than it takes. The
@@ -204,6 +212,7 @@ u64 swapvma_read_slot(const struct swapvma_read *read);
 
 /**
  * swapvma_read_page() - what to fill
+ * @read: what swapin() was called with
  *
  * Nobody else can see it. Valid until swapvma_read_complete(), also after the
  * deadline.
@@ -213,6 +222,7 @@ struct page *swapvma_read_page(const struct swapvma_read *read);
 
 /**
  * swapvma_read_complete() - hand a read back
+ * @read: what swapin() was called with
  * @error: 0, or a negative errno: SIGBUS for that page only; the slot stays
  *
  * The read may not be touched afterwards.

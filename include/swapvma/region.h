@@ -39,6 +39,7 @@ struct swapvma_region_params {
 
 /**
  * swapvma_region_create() - create a region
+ * @params: what it is like; not used after the call
  *
  * Context: process context, may sleep and allocate; no lock held that a
  * driver's attach() takes.
@@ -50,6 +51,7 @@ struct swapvma_region *swapvma_region_create(const struct swapvma_region_params 
 
 /**
  * swapvma_region_put() - drop a region
+ * @region: what swapvma_region_create() returned
  *
  * It lives on while mappings and pins of it do. NULL and ERR_PTR do nothing.
  * Context: process context; the last reference to go away removes the pages,
@@ -59,6 +61,7 @@ void swapvma_region_put(struct swapvma_region *region);
 
 /**
  * swapvma_region_mmap() - map a region, from ->mmap of a device
+ * @region: what swapvma_region_create() returned
  * @vma: what ->mmap was called with
  * @first: page offset in the region of the first page of @vma
  *
@@ -73,6 +76,7 @@ int swapvma_region_mmap(struct swapvma_region *region, struct vm_area_struct *vm
 
 /**
  * swapvma_region_pin() - get at pages for access by a device or the kernel
+ * @region: what swapvma_region_create() returned
  * @first: page offset in the region
  * @nr: pages
  * @pages: gets the pages
@@ -90,6 +94,9 @@ int swapvma_region_pin(struct swapvma_region *region, u64 first, u32 nr,
 
 /**
  * swapvma_region_unpin() - give pinned pages back
+ * @region: what swapvma_region_create() returned
+ * @pages: what swapvma_region_pin() gave
+ * @nr: pages
  * @dirty: whether they were written to
  *
  * Context: process context, may sleep for the pages' folio locks.
