@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 
 #include "kselftest_harness.h"
 #include "swapvma_store.h"
@@ -22,6 +23,8 @@
 /* Slots for each page and its next copy, and to spare. */
 #define MEGABYTES	8
 #define SLOTS		(MEGABYTES << 8)
+#define ZRAM		"/dev/zram0"
+#define RECLAIM		"/sys/fs/cgroup/memory.reclaim"
 
 FIXTURE(stores)
 {
@@ -84,6 +87,8 @@ FIXTURE_TEARDOWN_PARENT(stores)
 {
 	if (self->skipped)
 		return;
+	if (variant->kind == SV_SHMEM && !swapoff(ZRAM))
+		sv_write_file("/sys/block/zram0/reset", "1");
 	EXPECT_TRUE(sv_store_end(&self->store));
 	EXPECT_TRUE(sv_end(&self->base));
 }
@@ -271,6 +276,26 @@ TEST_F_TIMEOUT(stores, discard, SV_LONG_TIMEOUT)
 	ASSERT_LE(PAGES * SV_PAGE / 512, st.st_blocks);
 	ASSERT_EQ(0, ftruncate(self->fd, 0));
 	ASSERT_TRUE(sv_wait_for(!stat(path, &st) && st.st_blocks < SV_BATCH * SV_PAGE / 512));
+}
+
+/* Shared memory goes on to the kernel's swap, and comes back from there. */
+TEST_F_TIMEOUT(stores, kernel_swaps_them, SV_LONG_TIMEOUT)
+{
+	uint64_t before = sv_vmstat("pswpout"), swapins = sv_vmstat("pswpin");
+
+	if (variant->kind != SV_SHMEM)
+		SKIP(return, "only shared memory is swapped");
+	if (access(RECLAIM, W_OK) || !sv_write_file("/sys/block/zram0/disksize", "32M") ||
+	    sv_run("mkswap", ZRAM, NULL) || swapon(ZRAM, 0))
+		SKIP(return, "cgroup v2, zram and mkswap are needed");
+	sv_fill_range(self->map, 0, PAGES, SV_RANDOM, 1);
+	ASSERT_TRUE(sv_pageout_all(self->fd));
+	ASSERT_TRUE(sv_wait_for((sv_write_file(RECLAIM, "8M swappiness=max"),
+				 sv_vmstat("pswpout") - before >= PAGES / 2)));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_RANDOM, 1));
+	ASSERT_LE(PAGES / 2, sv_vmstat("pswpin") - swapins);
+	ASSERT_EQ(0, ftruncate(self->fd, 0));
+	ASSERT_TRUE(sv_wait_for(!SV_STAT(self->fd, stored_bytes)));
 }
 
 /* What holds the pages is not to be had by others meanwhile. */

@@ -129,6 +129,8 @@ static void make_null(struct sv_store *store, size_t megabytes)
 	sv_null_set(store, "size", text);
 	sv_null_set(store, "memory_backed", "1");
 	sv_null_set(store, "discard", "1");
+	/* A batch fits into one request. */
+	sv_null_set(store, "max_sectors", "1024");
 	/* Completes from a timer, in hard interrupt context. */
 	sv_null_set(store, "irqmode", "2");
 	sv_null_set(store, "completion_nsec", "100000");
