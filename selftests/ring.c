@@ -225,6 +225,86 @@ TEST_F(ring, mapping_holds_the_module)
 	ASSERT_EQ(0, sv_load("swapvma_ring", variant->params));
 }
 
+/*
+ * The same from Rust, with another device: samples/rust_buffer.
+ */
+
+#define BUFFER_PAGES	((size_t)1024)
+
+FIXTURE(buffer)
+{
+	struct sv_baseline base;
+	char *map;
+	int fd;
+};
+
+FIXTURE_SETUP(buffer)
+{
+	sv_begin(&self->base);
+	ASSERT_EQ(0, sv_load("rust_buffer", ""));
+	self->fd = open("/dev/rust_buffer", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->fd);
+	self->map = mmap(NULL, BUFFER_PAGES * SV_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN_PARENT(buffer)
+{
+	EXPECT_EQ(0, sv_unload("rust_buffer"));
+	EXPECT_TRUE(sv_end(&self->base));
+}
+
+TEST_F(buffer, written_mapped_and_read)
+{
+	char *bad = sv_map(-1, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+	char page[SV_PAGE];
+	size_t i;
+
+	for (i = 0; i < BUFFER_PAGES; i++) {
+		sv_fill(page, SV_TEXT, i, 1);
+		ASSERT_EQ(SV_PAGE, pwrite(self->fd, page, SV_PAGE, i * SV_PAGE));
+	}
+	ASSERT_GE(self->base.value[2] + 64, sv_debug("resident_pages"));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, BUFFER_PAGES, SV_TEXT, 1));
+	sv_fill_range(self->map, 0, BUFFER_PAGES, SV_TEXT, 2);
+	for (i = 0; i < BUFFER_PAGES; i++) {
+		ASSERT_EQ(SV_PAGE, pread(self->fd, page, SV_PAGE, i * SV_PAGE));
+		ASSERT_TRUE(sv_check(page, SV_TEXT, i, 2));
+	}
+	/* Across pages, into its own mapping, past the end, from nowhere. */
+	ASSERT_EQ(SV_PAGE, pread(self->fd, self->map + 7 * SV_PAGE, SV_PAGE, 5 * SV_PAGE));
+	ASSERT_TRUE(sv_check(self->map + 7 * SV_PAGE, SV_TEXT, 5, 2));
+	ASSERT_EQ(SV_PAGE, pread(self->fd, page, SV_PAGE, 100));
+	ASSERT_EQ(0, memcmp(page, self->map + 100, SV_PAGE));
+	ASSERT_EQ(100, pread(self->fd, page, SV_PAGE, BUFFER_PAGES * SV_PAGE - 100));
+	ASSERT_EQ(0, pread(self->fd, page, 1, BUFFER_PAGES * SV_PAGE));
+	ASSERT_EQ(-1, pwrite(self->fd, page, 1, BUFFER_PAGES * SV_PAGE));
+	ASSERT_EQ(ENOSPC, errno);
+	ASSERT_EQ(-1, pread(self->fd, bad, SV_PAGE, 0));
+	ASSERT_EQ(EFAULT, errno);
+	ASSERT_EQ(-1, pwrite(self->fd, bad, SV_PAGE, 0));
+	ASSERT_EQ(EFAULT, errno);
+}
+
+TEST_F(buffer, mapping_holds_the_module)
+{
+	sv_fill_range(self->map, 0, BUFFER_PAGES, SV_TEXT, 1);
+	ASSERT_EQ(0, close(self->fd));
+	ASSERT_EQ(-EAGAIN, sv_unload("rust_buffer"));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, BUFFER_PAGES, SV_TEXT, 1));
+	sv_unmap(self->map, BUFFER_PAGES);
+	ASSERT_TRUE(sv_wait_for(!sv_unload("rust_buffer")));
+	ASSERT_EQ(0, sv_load("rust_buffer", ""));
+}
+
+TEST_F(buffer, too_much_is_mapped)
+{
+	ASSERT_EQ(MAP_FAILED, mmap(NULL, (BUFFER_PAGES + 1) * SV_PAGE, PROT_READ, MAP_SHARED,
+				   self->fd, 0));
+	ASSERT_EQ(EINVAL, errno);
+}
+
 TEST(unknown_driver)
 {
 	ASSERT_EQ(0, sv_load("swapvma_ring", "driver=no_such_driver"));
