@@ -165,7 +165,7 @@ impl Attached {
 
     /// Hands the driver a batch. In a swapper, no lock held.
     pub(crate) fn swapout(&self, batch: &batch::Inner) {
-        let _in_swapout = InCallback::enter(Callback::SWAPVMA_IN_SWAPOUT);
+        let _in_swapout = InCallback::enter(Callback::Swapout);
         let batch = core::ptr::from_ref(batch).cast_mut();
         if let Some(swapout) = self.driver.ops().swapout {
             // SAFETY: The handle is attached; the batch is in phase `Running`
@@ -179,7 +179,7 @@ impl Attached {
         let Some(swapin) = self.driver.ops().swapin else {
             return;
         };
-        let _in_swapin = InCallback::enter(Callback::SWAPVMA_IN_SWAPIN);
+        let _in_swapin = InCallback::enter(Callback::Swapin);
         // SAFETY: The handle is attached; the driver completes the read, of
         // which the token is a reference.
         unsafe { swapin(self.handle, read.into_raw()) };
@@ -189,7 +189,7 @@ impl Attached {
     /// folio lock, and no batch in flight, waits for it.
     pub(crate) fn discard(&self, slot: Slot) {
         if let Some(discard) = self.driver.ops().discard {
-            let _in_discard = InCallback::enter(Callback::SWAPVMA_IN_DISCARD);
+            let _in_discard = InCallback::enter(Callback::Discard);
             // SAFETY: The handle is attached.
             unsafe { discard(self.handle, slot.get()) };
         }

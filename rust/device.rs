@@ -27,6 +27,7 @@ use crate::{
     },
     kthread,
     limit,
+    lockdep,
     range::{
         limit_pages,
         page_range,
@@ -292,6 +293,7 @@ fn set_limit(region: &OpenRegion, arg: &ours::swapvma_limit) -> Result {
     let pages = limit_pages(arg.limit, region.size())?;
     region.residency.set_limit(pages);
     region.stalled.store_release(0);
+    lockdep::wait_for_swapper();
     if region.residency.excess(0) != 0 {
         fault::wait_for_limit(region);
     }
@@ -414,6 +416,14 @@ impl Device {
         *default = DefaultRegion::Region(file.clone());
         Ok(file)
     }
+}
+
+/// Does once what open and mmap of the device do, for lockdep; with the locks held
+/// that mmap holds. Returns the file of a region of one page.
+pub(crate) fn prime() -> Result<OpenFile> {
+    let file = Device::new()?.file(true)?;
+    file.region().grow(PAGE_BYTES);
+    Ok(file)
 }
 
 static FILE_OPERATIONS: Operations<bindings::file_operations> =

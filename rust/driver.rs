@@ -19,6 +19,7 @@ use crate::{
     },
     inflight::Ticket,
     kthread::Thread,
+    lockdep,
     region::{
         OpenRegion,
         Region, //
@@ -167,6 +168,24 @@ pub(crate) fn for_each(mut visit: impl FnMut(&Arc<Registered>)) {
     }
 }
 
+/// Takes the lock of the list of drivers once, for lockdep, and under it what the
+/// deadline thread takes and `others`. May sleep.
+pub(crate) fn prime(others: impl Fn()) {
+    for_each(|driver| {
+        drop(driver.flight.lock());
+        others();
+        driver.prime_queue();
+    });
+}
+
+/// Takes the locks of the drivers' queues once, for lockdep: those that whoever
+/// wants something of a swapper takes.
+pub(crate) fn prime_queues(region: &Region) {
+    region
+        .drivers
+        .for_each(|attached| attached.driver().prime_queue());
+}
+
 /// Finds a driver by its name and takes a reference to its module; an empty
 /// name stands for `ram`.
 ///
@@ -302,6 +321,8 @@ fn unregister(ops: *const bindings::swapvma_driver_ops) {
         drivers.remove(i)
     };
     let Ok(driver) = driver else { return };
+    // For the regions to go, and for the swapper to end.
+    lockdep::wait_for_swapper();
     if driver.users.load() != 0 {
         pr_info!(
             "driver {} goes away when its regions are gone\n",
@@ -315,6 +336,7 @@ fn unregister(ops: *const bindings::swapvma_driver_ops) {
     let thread = driver.thread.lock().take();
     drop(thread);
     // The last completion may still be on its way out of the batch.
+    lockdep::remote_wait();
     // SAFETY: Process context.
     unsafe { kernel::bindings::synchronize_rcu() };
 }
@@ -400,6 +422,11 @@ impl Registered {
     /// Whether the caller is this driver's swapper.
     pub(crate) fn is_swapper(&self) -> bool {
         self.swapper.load() == kernel::current!().as_ptr() as u64
+    }
+
+    fn prime_queue(&self) {
+        drop(self.queue.lock());
+        self.batch.wait.wake_all();
     }
 
     /// Asks the swapper to look after a region. Any context but hard interrupt.

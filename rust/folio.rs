@@ -60,6 +60,8 @@ impl Mapping {
     /// Removes `count` pages from `first` from the page tables of every
     /// process. `cows` also removes private copies (truncation). May sleep.
     pub(crate) fn unmap(self, first: u64, count: u64, cows: bool) {
+        // Every CPU that runs one of the processes flushes its TLB.
+        lockdep::remote_wait();
         // SAFETY: By the type invariant the mapping is valid.
         unsafe {
             bindings::unmap_mapping_pages(self.0.as_ptr(), first as usize, count as usize, cows)
@@ -75,6 +77,7 @@ impl Mapping {
     /// Makes the next store to page `index` fault. The folio is locked, so
     /// that no fault makes it writable meanwhile. May sleep.
     pub(crate) fn write_protect(self, index: u64, folio: &Locked) {
+        lockdep::remote_wait();
         // SAFETY: By the type invariant the mapping is valid, and the folio is
         // the page at `index`.
         unsafe { ours::swapvma_write_protect(self.0.as_ptr(), index as usize, folio.0.as_ptr()) };

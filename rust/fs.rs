@@ -87,6 +87,13 @@ impl OpenFile {
         file
     }
 
+    /// Gives the reference up. If it is the last one, the file is released before
+    /// this returns, not when the task goes back to user space. No lock held.
+    pub(crate) fn release_now(self) {
+        // SAFETY: The reference is given up.
+        unsafe { bindings::__fput_sync(self.into_raw()) };
+    }
+
     /// Returns the region that the file is of.
     pub(crate) fn region(&self) -> &Region {
         // SAFETY: Only files that `create` returned become an `OpenFile`.
@@ -306,6 +313,8 @@ pub(crate) fn create(attached: Arc<Attached>, size: u64, limit: u64) -> Result<O
         (*inode).i_mode = (bindings::S_IFREG | 0o600) as bindings::umode_t;
         (*inode).i_op = INODE_OPERATIONS.get();
     }
+    // SAFETY: As above.
+    unsafe { ours::swapvma_inode_set_class(inode) };
     // SAFETY: As above.
     unsafe { ours::swapvma_i_size_write(inode, size as i64) };
     // A core dump contains shared mappings of what has no name.

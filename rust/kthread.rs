@@ -4,9 +4,12 @@
 //!
 //! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h)
 
-use crate::error::{
-    Error,
-    Result, //
+use crate::{
+    error::{
+        Error,
+        Result, //
+    },
+    lockdep,
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -71,6 +74,7 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
+        lockdep::remote_wait();
         // SAFETY: By the type invariant the task is there and not yet stopped.
         let result = unsafe { bindings::kthread_stop(self.task.as_ptr()) };
         if result == EINTR.to_errno() {

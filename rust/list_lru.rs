@@ -37,12 +37,13 @@ impl ListLru {
             lru <- Opaque::try_ffi_init(|lru: *mut bindings::list_lru| {
                 // SAFETY: `lru` is valid for writing.
                 unsafe { lru.write_bytes(0, 1) };
-                // SAFETY: `lru` is zeroed and not yet in use.
-                unsafe { ours::swapvma_list_lru_set_key(lru) };
-                // SAFETY: As above; no cgroup, no shrinker.
+                // SAFETY: `lru` is zeroed and not yet in use; no cgroup, no shrinker.
                 to_result(unsafe {
                     bindings::__list_lru_init(lru, false, core::ptr::null_mut())
-                })
+                })?;
+                // SAFETY: The lists were just initialised and are not yet in use.
+                unsafe { ours::swapvma_list_lru_set_class(lru) };
+                Ok::<(), Error>(())
             }),
             _pin: PhantomPinned,
         })

@@ -2,65 +2,63 @@
 
 //! Lockdep: the waits and sections that are no locks, made visible.
 //!
+//! Whoever may come to wait says so before it is known whether it comes to it, so
+//! that a lock that must not be held there is reported the first time.
+//!
 //! C header: [`include/linux/lockdep.h`](srctree/include/linux/lockdep.h)
 
 use crate::bindings;
 use kernel::types::NotThreadSafe;
 
-pub(crate) use bindings::swapvma_callback as Callback;
+#[cfg(CONFIG_LOCKDEP)]
+pub(crate) use crate::api::lockdep::IrqsOff;
+pub(crate) use crate::api::lockdep::{
+    remote_wait,
+    Callback,
+    InCallback, //
+};
 
-/// A driver's callback runs: whoever waits for it waits for this section.
-pub(crate) struct InCallback(Callback, NotThreadSafe);
-
-impl InCallback {
-    /// Enters the section.
-    pub(crate) fn enter(callback: Callback) -> Self {
-        // SAFETY: No precondition; `Drop` leaves the section in the same task.
-        unsafe { bindings::swapvma_callback_acquire(callback) };
-        Self(callback, NotThreadSafe)
-    }
-}
-
-impl Drop for InCallback {
-    fn drop(&mut self) {
-        // SAFETY: `enter` entered the section, and the type is not `Send`.
-        unsafe { bindings::swapvma_callback_release(self.0) };
+fn wait_for(callback: bindings::swapvma_callback) {
+    if cfg!(CONFIG_LOCKDEP) {
+        // SAFETY: No precondition.
+        unsafe { bindings::swapvma_callback_wait(callback) };
     }
 }
 
 /// Tells lockdep that the caller is about to wait for batches in flight. Called
 /// with the caller's locks held. May sleep.
 pub(crate) fn wait_for_swapout() {
-    // SAFETY: No precondition.
-    unsafe { bindings::swapvma_callback_wait(Callback::SWAPVMA_IN_SWAPOUT) };
+    wait_for(bindings::swapvma_callback::SWAPVMA_IN_SWAPOUT);
 }
 
 /// Tells lockdep that the caller is about to wait for the swapper, which calls
 /// swapout and discard. As [`wait_for_swapout`].
 pub(crate) fn wait_for_swapper() {
     wait_for_swapout();
-    // SAFETY: No precondition.
-    unsafe { bindings::swapvma_callback_wait(Callback::SWAPVMA_IN_DISCARD) };
+    wait_for(bindings::swapvma_callback::SWAPVMA_IN_DISCARD);
 }
 
 /// Tells lockdep that the caller is about to wait for a read. As
 /// [`wait_for_swapout`].
 pub(crate) fn wait_for_swapin() {
-    // SAFETY: No precondition.
-    unsafe { bindings::swapvma_callback_wait(Callback::SWAPVMA_IN_SWAPIN) };
+    wait_for(bindings::swapvma_callback::SWAPVMA_IN_SWAPIN);
 }
 
 /// Tells lockdep that the caller is about to wait for a folio lock.
 pub(crate) fn wait_for_folio() {
-    // SAFETY: No precondition.
-    unsafe { bindings::swapvma_folio_wait_annotate() };
+    if cfg!(CONFIG_LOCKDEP) {
+        // SAFETY: No precondition.
+        unsafe { bindings::swapvma_folio_wait() };
+    }
 }
 
-/// Takes the locks that reclaim can reach once in the blessed order, so that a
-/// wrong order is reported on its first use. At module load.
-pub(crate) fn prime() {
-    // SAFETY: Process context with no lock held.
-    unsafe { bindings::swapvma_lockdep_prime() };
+/// Tells lockdep that the caller is about to bring a page into memory, for which
+/// it may wait for the limit, for a read and for a folio lock. As
+/// [`wait_for_swapout`].
+pub(crate) fn wait_for_page() {
+    wait_for_swapper();
+    wait_for_swapin();
+    wait_for_folio();
 }
 
 /// A section in which allocations do not enter reclaim (`PF_MEMALLOC`).
@@ -78,5 +76,71 @@ impl Drop for NoReclaim {
     fn drop(&mut self) {
         // SAFETY: The flags are those that `enter` saved in this task.
         unsafe { bindings::swapvma_noreclaim_restore(self.0) };
+    }
+}
+
+/// For priming: the calling task allocates, and the allocation reclaims.
+pub(crate) struct Reclaim(NotThreadSafe);
+
+impl Reclaim {
+    /// Enters the section. May sleep.
+    pub(crate) fn enter() -> Self {
+        // SAFETY: No precondition; `Drop` leaves the section in the same task.
+        unsafe { bindings::swapvma_reclaim_begin() };
+        Self(NotThreadSafe)
+    }
+}
+
+impl Drop for Reclaim {
+    fn drop(&mut self) {
+        // SAFETY: `enter` entered the section, and the type is not `Send`.
+        unsafe { bindings::swapvma_reclaim_end() };
+    }
+}
+
+/// For priming: the calling task holds a folio lock.
+pub(crate) struct FolioLock(NotThreadSafe);
+
+impl FolioLock {
+    /// Enters the section.
+    pub(crate) fn enter() -> Self {
+        // SAFETY: No precondition; `Drop` leaves the section in the same task.
+        unsafe { bindings::swapvma_folio_begin() };
+        Self(NotThreadSafe)
+    }
+}
+
+impl Drop for FolioLock {
+    fn drop(&mut self) {
+        // SAFETY: `enter` entered the section, and the type is not `Send`.
+        unsafe { bindings::swapvma_folio_end() };
+    }
+}
+
+/// What a fault holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FaultLockKind {
+    /// The mmap_lock.
+    Mm,
+    /// The lock of a VMA.
+    Vma,
+}
+
+/// For priming: the calling task holds what a fault holds.
+pub(crate) struct FaultLock(FaultLockKind, NotThreadSafe);
+
+impl FaultLock {
+    /// Takes the lock; `None` in a task without an mm. May sleep.
+    pub(crate) fn enter(kind: FaultLockKind) -> Option<Self> {
+        // SAFETY: No lock held; `Drop` releases the lock in the same task.
+        unsafe { bindings::swapvma_fault_lock(kind == FaultLockKind::Vma) }
+            .then_some(Self(kind, NotThreadSafe))
+    }
+}
+
+impl Drop for FaultLock {
+    fn drop(&mut self) {
+        // SAFETY: `enter` took the lock, and the type is not `Send`.
+        unsafe { bindings::swapvma_fault_unlock(self.0 == FaultLockKind::Vma) };
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         code,
         Result, //
     },
+    lockdep,
     read::Read, //
 };
 use core::ptr::{
@@ -65,6 +66,7 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
+        lockdep::remote_wait();
         // SAFETY: No region is open any more; this waits for the last work.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
     }

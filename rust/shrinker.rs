@@ -70,6 +70,8 @@ impl Shrinker {
 
 impl Drop for Shrinker {
     fn drop(&mut self) {
+        // For whoever still walks the list of shrinkers.
+        lockdep::remote_wait();
         // SAFETY: By the type invariant.
         unsafe { bindings::shrinker_free(self.0.as_ptr()) };
     }
@@ -104,6 +106,11 @@ unsafe extern "C" fn scan(
 ) -> c_ulong {
     // SAFETY: By the safety requirement.
     let (nid, wanted) = unsafe { ((*control).nid, (*control).nr_to_scan) };
+    // SAFETY: By the safety requirement.
+    let may_wait = unsafe { ours::swapvma_reclaim_may_wait((*control).gfp_mask) };
+    if may_wait {
+        lockdep::wait_for_swapper();
+    }
     let mut left = wanted as u64;
     let mut freed = 0;
     for region in region::each_after(LAST_SCANNED.load()) {
@@ -124,8 +131,7 @@ unsafe extern "C" fn scan(
     }
     // SAFETY: By the safety requirement.
     unsafe { (*control).nr_scanned = (wanted as u64 - left) as c_ulong };
-    // SAFETY: By the safety requirement.
-    if freed == 0 && unsafe { ours::swapvma_reclaim_may_wait((*control).gfp_mask) } {
+    if freed == 0 && may_wait {
         freed = wait_for_swapper(nid);
     }
     if freed == 0 {
@@ -175,7 +181,6 @@ fn wait_for_swapper(nid: i32) -> u64 {
     let batch = BATCH_PAGES as u64;
     let before = FREED.load();
     let (mut least, mut idle) = (u64::MAX, 0);
-    lockdep::wait_for_swapper();
     for round in 1..=ROUNDS {
         fsleep(Delta::from_millis(ROUND_MS));
         // SAFETY: The core passes a node that is there.

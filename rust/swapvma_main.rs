@@ -54,6 +54,7 @@ mod drain;
 mod driver;
 mod drivers;
 mod fault;
+mod prime;
 mod punch;
 mod read;
 mod reader;
@@ -97,12 +98,12 @@ impl kernel::InPlaceModule for Swapvma {
             deadline::init();
         }
         drivers::ram::init();
-        lockdep::prime();
         try_pin_init!(Self {
             _readers: reader::Readers::new()?,
             _deadline: deadline::Running::new()?,
             // SAFETY: No region is left when this module is unloaded.
             _ram: unsafe { api::Registration::with_owner(core::ptr::null_mut()) }?,
+            _: { prime::run()? },
             _shrinker: shrinker::Shrinker::new()?,
             _debugfs <- debugfs::Debugfs::new(),
             // Last: from here on, others come in.

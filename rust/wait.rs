@@ -56,8 +56,11 @@ impl WaitQueue {
         })
     }
 
-    /// Wakes all waiters. Any context.
+    /// Wakes all waiters. Any context: the lock is taken with interrupts off.
     pub(crate) fn wake_all(&self) {
+        // The kernel turns them off itself.
+        #[cfg(CONFIG_LOCKDEP)]
+        let _irqs_off = crate::lockdep::IrqsOff::enter();
         // SAFETY: The queue was initialised; null is no key.
         unsafe {
             bindings::__wake_up(

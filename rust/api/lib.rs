@@ -9,7 +9,8 @@
 //!
 //! - [`Driver`] is what a driver implements, [`Registration`] makes it known;
 //! - [`Batch`] is what it stores, [`Read`] is what it reads back;
-//! - [`Region`] is for a device that wants the memory it maps to be swappable.
+//! - [`Region`] is for a device that wants the memory it maps to be swappable;
+//! - [`lockdep`] has what lockdep cannot see of a driver by itself.
 //!
 //! Modules see the metadata of this crate and no object of it: whatever is not
 //! generic is `#[inline]`, so that its code is generated in the module that uses
@@ -22,6 +23,7 @@ compile_error!("swapvma needs a kernel without CONFIG_HIGHMEM");
 mod batch;
 mod bindings;
 mod driver;
+pub mod lockdep;
 mod page;
 mod read;
 mod region;

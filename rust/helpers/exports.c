@@ -2,6 +2,7 @@
 /* What drivers in other modules link to; see include/swapvma/. */
 #include <linux/export.h>
 #include <swapvma/driver.h>
+#include <swapvma/lockdep.h>
 #include <swapvma/region.h>
 
 EXPORT_SYMBOL_GPL(swapvma_register_driver);
@@ -21,3 +22,11 @@ EXPORT_SYMBOL_GPL(swapvma_region_put);
 EXPORT_SYMBOL_GPL(swapvma_region_mmap);
 EXPORT_SYMBOL_GPL(swapvma_region_pin);
 EXPORT_SYMBOL_GPL(swapvma_region_unpin);
+
+EXPORT_SYMBOL_GPL(swapvma_irqs_off_save);
+EXPORT_SYMBOL_GPL(swapvma_irqs_off_restore);
+#ifdef CONFIG_LOCKDEP
+EXPORT_SYMBOL_GPL(swapvma_remote_wait);
+EXPORT_SYMBOL_GPL(swapvma_callback_begin);
+EXPORT_SYMBOL_GPL(swapvma_callback_end);
+#endif

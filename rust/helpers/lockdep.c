@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What lockdep has to know and cannot see: the entry bit, the time that a
- * driver spends in a callback, and the waits for either. The names below are what
- * a report prints.
+ * driver spends in a callback, the waits for either, and waits for other CPUs.
+ * The names below are what a report prints.
  */
+#include <linux/fs.h>
+#include <linux/irqflags.h>
 #include <linux/list_lru.h>
 #include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 
 #include "lockdep.h"
 
-#ifdef CONFIG_LOCKDEP
-static struct lock_class_key swapvma_list_lru_key;
+static struct lock_class_key swapvma_lru_key, swapvma_inode_key;
 
+#ifdef CONFIG_LOCKDEP
 static struct lockdep_map swapvma_entry_map =
 	STATIC_LOCKDEP_MAP_INIT("swapvma_entry", &swapvma_entry_map);
 static struct lockdep_map swapvma_callback_maps[] = {
@@ -27,6 +31,8 @@ static struct lockdep_map swapvma_callback_maps[] = {
 };
 static struct lockdep_map swapvma_folio_map =
 	STATIC_LOCKDEP_MAP_INIT("swapvma_folio", &swapvma_folio_map);
+static struct lockdep_map swapvma_remote_map =
+	STATIC_LOCKDEP_MAP_INIT("swapvma_remote", &swapvma_remote_map);
 #endif
 
 /* What is read here may be freed a grace period later. */
@@ -62,15 +68,17 @@ void swapvma_entry_release(void)
  * lock of a VMA: a lock that a driver takes in the callback and that somebody
  * holds over such a wait is a cycle that lockdep reports on first use.
  */
-void swapvma_callback_acquire(enum swapvma_callback callback)
+#ifdef CONFIG_LOCKDEP
+void swapvma_callback_begin(enum swapvma_callback callback)
 {
 	lock_acquire_shared(&swapvma_callback_maps[callback], 0, 0, NULL, _RET_IP_);
 }
 
-void swapvma_callback_release(enum swapvma_callback callback)
+void swapvma_callback_end(enum swapvma_callback callback)
 {
-	lock_map_release(&swapvma_callback_maps[callback]);
+	lock_release(&swapvma_callback_maps[callback], _RET_IP_);
 }
+#endif
 
 /* A wait begins, for munmap, the limit, a read, fsync or a request. */
 void swapvma_callback_wait(enum swapvma_callback callback)
@@ -83,25 +91,104 @@ void swapvma_callback_wait(enum swapvma_callback callback)
  * A wait for a folio lock begins. Not held until the unlock: the core unlocks
  * what a fault returns with VM_FAULT_LOCKED.
  */
-void swapvma_folio_wait_annotate(void)
+void swapvma_folio_wait(void)
 {
 	might_sleep();
 	lock_map_acquire(&swapvma_folio_map);
 	lock_map_release(&swapvma_folio_map);
 }
 
+/* For priming: what the holder of a folio lock takes. */
+void swapvma_folio_begin(void)
+{
+	lock_map_acquire(&swapvma_folio_map);
+}
+
+void swapvma_folio_end(void)
+{
+	lock_map_release(&swapvma_folio_map);
+}
+
 /*
- * A driver allocates in swapout under PF_MEMALLOC, which hides it from the
- * reclaim map. Taking the two in order once makes a lock that is held over an
- * allocation and waited for in swapout a cycle without any race.
+ * A CPU that spins with interrupts off answers no other CPU. If what it spins for
+ * is held by somebody who waits for that answer, neither goes on. The wait is
+ * exclusive, the section shared and recursive, so that sections never wait for
+ * each other; a lock that is found on both sides closes the cycle.
+ *
+ * lock_sync() makes no section of the wait, and the other section has interrupts
+ * off, so that interrupts say nothing about either. What a section takes in a soft interrupt must not be held to the rules
+ * of what it takes in a task, so soft interrupts have a class of their own; a lock
+ * that hard interrupts take, and that is held with interrupts on, is reported by
+ * lockdep without our help.
  */
-void swapvma_lockdep_prime(void)
+#ifdef CONFIG_LOCKDEP
+enum { SWAPVMA_REMOTE_TASK, SWAPVMA_REMOTE_SOFTIRQ };
+
+void swapvma_remote_wait(void)
+{
+	lock_sync(&swapvma_remote_map, SWAPVMA_REMOTE_TASK, 0, 1, NULL, _RET_IP_);
+	lock_sync(&swapvma_remote_map, SWAPVMA_REMOTE_SOFTIRQ, 0, 1, NULL, _RET_IP_);
+}
+
+#endif
+
+unsigned long swapvma_irqs_off_save(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+#ifdef CONFIG_LOCKDEP
+	if (!in_hardirq())
+		lock_acquire_shared_recursive(&swapvma_remote_map,
+					      in_serving_softirq() ? SWAPVMA_REMOTE_SOFTIRQ :
+								     SWAPVMA_REMOTE_TASK,
+					      0, NULL, _RET_IP_);
+#endif
+	return flags;
+}
+
+void swapvma_irqs_off_restore(unsigned long flags)
+{
+#ifdef CONFIG_LOCKDEP
+	if (!in_hardirq())
+		lock_release(&swapvma_remote_map, _RET_IP_);
+#endif
+	local_irq_restore(flags);
+}
+
+/*
+ * For priming: mmap_lock of the task that loads the module, and the lock of one of
+ * its VMAs, as far as lockdep knows of it: the map of its readers.
+ */
+bool swapvma_fault_lock(bool vma)
+{
+	if (!current->mm)
+		return false;
+	mmap_read_lock(current->mm);
+#if defined(CONFIG_PER_VMA_LOCK) && defined(CONFIG_LOCKDEP)
+	if (vma)
+		__vma_lockdep_acquire_read(find_vma(current->mm, 0));
+#endif
+	return true;
+}
+
+void swapvma_fault_unlock(bool vma)
+{
+#if defined(CONFIG_PER_VMA_LOCK) && defined(CONFIG_LOCKDEP)
+	if (vma)
+		__vma_lockdep_release_read(find_vma(current->mm, 0));
+#endif
+	mmap_read_unlock(current->mm);
+}
+
+/* For priming: what an allocation holds when it reclaims. */
+void swapvma_reclaim_begin(void)
 {
 	fs_reclaim_acquire(GFP_KERNEL);
-	swapvma_callback_acquire(SWAPVMA_IN_SWAPOUT);
-	swapvma_callback_release(SWAPVMA_IN_SWAPOUT);
-	swapvma_entry_acquire();
-	swapvma_entry_release();
+}
+
+void swapvma_reclaim_end(void)
+{
 	fs_reclaim_release(GFP_KERNEL);
 }
 
@@ -109,9 +196,17 @@ void swapvma_lockdep_prime(void)
  * All other list_lrus share a class; ours is taken under the entry bit, which
  * theirs are not.
  */
-void swapvma_list_lru_set_key(struct list_lru *lru)
+void swapvma_list_lru_set_class(struct list_lru *lru)
 {
-#ifdef CONFIG_LOCKDEP
-	lru->key = &swapvma_list_lru_key;
-#endif
+	int nid;
+
+	for_each_node(nid)
+		lockdep_set_class_and_name(&lru->node[nid].lru.lock,
+					   &swapvma_lru_key, "swapvma_lru");
+}
+
+/* Inodes have a class for each type of file system, whose name does not say which. */
+void swapvma_inode_set_class(struct inode *inode)
+{
+	lockdep_set_class_and_name(&inode->i_rwsem, &swapvma_inode_key, "swapvma_inode");
 }

@@ -15,6 +15,8 @@
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
+#include <swapvma/lockdep.h>
+
 #include "mm.h"
 
 static_assert(SWAPVMA_SHRINKER_FLAGS == SHRINKER_NUMA_AWARE);
@@ -325,6 +327,8 @@ void swapvma_cond_resched(void)
 /* Frees what kmalloc() returned. May sleep; nobody holds a spinning lock. */
 void swapvma_free_after_rcu(void *level)
 {
+	/* Should it be out of memory. */
+	swapvma_remote_wait();
 	kvfree_rcu_mightsleep(level);
 }
 

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Priming: the order of the locks is on record before anything runs.
+//!
+//! Lockdep knows an order from when it was taken, and reports the wrong one as
+//! soon as both were. So when the module is loaded, each lock that is held over an
+//! allocation, and each that reclaim can reach, is taken once in its place, on a
+//! region that exists for nothing else, as `drivers/dma-buf/dma-resv.c` does.
+//! Whoever takes one of them in the wrong order later is the second.
+//!
+//! `Documentation/locking.rst` has the order.
+
+use crate::{
+    deadline, device, driver,
+    error::Result,
+    fault,
+    fs::OpenFile,
+    lockdep::{
+        self,
+        FaultLock,
+        FaultLockKind,
+        FolioLock,
+        Reclaim, //
+    },
+    region::{
+        self,
+        OpenRegion, //
+    },
+    swapout::{
+        self,
+        Candidates, //
+    },
+};
+
+/// A region whose release does not outlast the load of the module.
+struct Probe(Option<OpenFile>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if let Some(file) = self.0.take() {
+            file.release_now();
+        }
+    }
+}
+
+/// Takes the locks. At module load, when the driver `ram` is there and nobody else
+/// can come in. May sleep and allocate.
+pub(crate) fn run() -> Result {
+    if !cfg!(CONFIG_PROVE_LOCKING) {
+        return Ok(());
+    }
+    let probe = {
+        let _fault = FaultLock::enter(FaultLockKind::Mm);
+        Probe(Some(device::prime()?))
+    };
+    let Some(file) = &probe.0 else { return Ok(()) };
+    let region = file.open_region();
+    drop(fault::obtain(&region, 0)?);
+    held_over_allocations(&region);
+    reached_from_reclaim(&region);
+    Ok(())
+}
+
+/// The first list: an allocation may enter reclaim under these, so that none of
+/// them is taken there.
+fn held_over_allocations(region: &OpenRegion) {
+    for kind in [FaultLockKind::Mm, FaultLockKind::Vma] {
+        let _fault = FaultLock::enter(kind);
+        drop(Reclaim::enter());
+        lockdep::wait_for_page();
+        // As munmap does.
+        region.wait_flights(0..u64::MAX);
+        region.prime();
+    }
+    region.file.locked(|| {
+        drop(Reclaim::enter());
+        lockdep::wait_for_page();
+        region.prime();
+        region.mapping().unmap(0, 1, false);
+    });
+    {
+        // Mapping a page allocates a page table; taking it out of memory unmaps.
+        let _folio = FolioLock::enter();
+        drop(Reclaim::enter());
+        region.mapping().unmap(0, 1, false);
+        region.prime();
+    }
+    driver::prime(|| {
+        drop(Reclaim::enter());
+        region.prime();
+        region::count();
+        deadline::arm();
+    });
+}
+
+/// The second list: what the shrinker takes, in its order. No allocation that may
+/// reclaim is made under any of these.
+fn reached_from_reclaim(region: &OpenRegion) {
+    let _reclaim = Reclaim::enter();
+    region::count();
+    // What a driver allocates in swapout is hidden from lockdep by PF_MEMALLOC.
+    // With this order on record, a lock that swapout waits for, and that somebody
+    // holds over an allocation, is a cycle all the same.
+    lockdep::wait_for_swapper();
+    region.mapping().unmap(0, 1, false);
+    let mut candidates = Candidates::new();
+    candidates.push(0);
+    swapout::drop_clean(region, &mut candidates);
+    region.prime();
+    driver::prime_queues(region);
+}
