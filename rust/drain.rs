@@ -33,6 +33,7 @@ use crate::{
     },
     kthread,
     limit::BATCH_PAGES,
+    lockdep,
     record::Record,
     region::{
         self,
@@ -125,6 +126,8 @@ fn add(region: &OpenRegion, name: &CStr) -> Result {
 /// Moves a region's pages until none is left. The region gives the driver no new
 /// ones.
 fn drain_region(region: &OpenRegion, attached: &Attached) -> Result {
+    // Not only for batches: also for slots that the swapper yet has to discard.
+    lockdep::wait_for_swapper();
     loop {
         // What is in flight to the driver may still be stored there.
         region.wait_flights(0..u64::MAX);

@@ -179,6 +179,9 @@ enum Step {
 /// `->fault`. May sleep.
 pub(crate) fn fault(vmf: Vmf) -> Outcome {
     let index = vmf.index();
+    if !vmf.has_flag(bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT) {
+        lockdep::wait_for_page();
+    }
     loop {
         if index >= vmf.region().pages() {
             return SIGBUS;
@@ -384,9 +387,6 @@ fn make(region: &Region, index: u64, was: State) -> Result<Option<Locked>> {
 /// Reserves residency for one page, or says what to do first.
 fn reserve(vmf: &Vmf) -> core::result::Result<(), Step> {
     let region = vmf.region();
-    // Whether or not it comes to a wait, so that a lock that must not be held
-    // here is reported at once.
-    lockdep::wait_for_swapper();
     if region.residency.try_reserve() {
         if region.residency.excess(headroom(region)) != 0 && region.kicked.load() == 0 {
             if let Some(region) = vmf.open_region() {
@@ -550,6 +550,7 @@ pub(crate) fn populate(
     patience: Patience,
 ) -> Result<Option<(Locked, bool)>> {
     let mut came_in = false;
+    lockdep::wait_for_page();
     loop {
         match region.find(index) {
             Found::Empty => return Ok(None),

@@ -21,6 +21,11 @@ use crate::{
         Patience, //
     },
     kthread,
+    lockdep::{
+        self,
+        Callback,
+        InCallback, //
+    },
     range::{
         pages_of,
         PAGE_BYTES, //
@@ -38,6 +43,9 @@ use core::ops::Range;
 /// driver. May sleep, for folio locks only.
 pub(crate) fn remove(region: &Region, pages: Range<u64>) {
     let mut index = pages.start;
+    lockdep::wait_for_folio();
+    // Should a page be with a driver.
+    drop(InCallback::enter(Callback::Discard));
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
         while !region.moving(|| remove_one(region, at)) {}
         kthread::cond_resched();
