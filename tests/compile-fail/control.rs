@@ -15,6 +15,12 @@ use kernel::{
     },
 };
 use swapvma_driver::{
+    lockdep::{
+        remote_wait,
+        Callback,
+        InCallback,
+        IrqsOff, //
+    },
     prelude::*,
     Borrowed,
     Params,
@@ -78,6 +84,15 @@ pub fn done(queue: &Queue) {
     if let Some(read) = read {
         read.complete(Err(EIO));
     }
+}
+
+/// Completes it in a worker, which then waits for other CPUs.
+pub fn work(queue: &Queue) {
+    let callback = InCallback::enter(Callback::Swapout);
+    done(queue);
+    drop(callback);
+    drop(IrqsOff::enter());
+    remote_wait();
 }
 
 /// Registers the driver.
