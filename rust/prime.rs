@@ -105,6 +105,7 @@ fn reached_from_reclaim(region: &OpenRegion) {
     region.mapping().unmap(0, 1, false);
     let mut candidates = Candidates::new();
     candidates.push(0);
+    region.lru.walk(0, 1, |_| {});
     swapout::drop_clean(region, &mut candidates);
     region.prime();
     driver::prime_queues(region);

@@ -151,7 +151,7 @@ impl Read {
                 late: Word::new(0),
                 status: Word::new(PENDING),
                 job <- kernel::new_spinlock!(None, "swapvma_read"),
-                work <- new_work!("swapvma_read"),
+                work <- new_work!("swapvma_read_work"),
             }),
             GFP_KERNEL,
         )?;

@@ -79,7 +79,10 @@ static inline void swapvma_callback_end(enum swapvma_callback callback) { }
  */
 unsigned long swapvma_irqs_off_save(void);
 
-/** swapvma_irqs_off_restore() - ends what swapvma_irqs_off_save() began. */
+/**
+ * swapvma_irqs_off_restore() - end what swapvma_irqs_off_save() began
+ * @flags: what that returned
+ */
 void swapvma_irqs_off_restore(unsigned long flags);
 
 DEFINE_LOCK_GUARD_0(swapvma_irqs_off, _T->flags = swapvma_irqs_off_save(),
