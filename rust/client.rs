@@ -17,12 +17,12 @@ use crate::{
         Error,
         Result, //
     },
-    fault,
     folio::Folio,
     fs::{
         self,
         OpenFile, //
     },
+    populate,
     range::{
         limit_pages,
         region_pages, //
@@ -128,7 +128,7 @@ fn pin(region: &OpenRegion, first: u64, pages: &mut [*mut bindings::page]) -> Re
 
 /// Brings a page into memory and pins it there, out of any batch in flight.
 fn pin_one(region: &OpenRegion, index: u64) -> Result<*mut bindings::page> {
-    let page = fault::obtain(region, index)?;
+    let page = populate::obtain(region, index)?;
     // From here on it is not evicted; a batch that has it must not store what
     // a device is about to change.
     page.pin();

@@ -2,14 +2,7 @@
 
 //! What the administrator can look at in debugfs.
 
-use crate::{
-    drain, driver, record,
-    region::{
-        self,
-        OpenRegion, //
-    },
-    stats,
-};
+use crate::{drain, driver, record, region::OpenRegion, regions, stats};
 use kernel::{
     debugfs::{
         Dir,
@@ -53,7 +46,7 @@ impl Debugfs {
 }
 
 fn for_each_region(mut show: impl FnMut(&OpenRegion) -> fmt::Result) -> fmt::Result {
-    region::each().try_for_each(|region| show(&region))
+    regions::each().try_for_each(|region| show(&region))
 }
 
 fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,7 +58,7 @@ fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
         batches += region.in_swapout();
         Ok(())
     })?;
-    writeln!(f, "regions {}", region::count())?;
+    writeln!(f, "regions {}", regions::count())?;
     writeln!(f, "records {records}")?;
     writeln!(f, "record_pages {record_pages}")?;
     writeln!(f, "resident_pages {resident}")?;

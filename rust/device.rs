@@ -16,10 +16,7 @@ use crate::{
         code,
         Result, //
     },
-    fault::{
-        self,
-        Patience, //
-    },
+    fault,
     fs::{
         self,
         OpenFile,
@@ -28,6 +25,10 @@ use crate::{
     kthread,
     limit,
     lockdep,
+    populate::{
+        self,
+        Patience, //
+    },
     range::{
         limit_pages,
         page_range,
@@ -295,7 +296,7 @@ fn set_limit(region: &OpenRegion, arg: &ours::swapvma_limit) -> Result {
     region.stalled.store_release(0);
     lockdep::wait_for_swapper();
     if region.residency.excess(0) != 0 {
-        fault::wait_for_limit(region);
+        populate::wait_for_limit(region);
     }
     region.wait.wake_all();
     Ok(())
@@ -313,7 +314,7 @@ fn prefetch(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
             // What comes next would push out what just came.
             break;
         }
-        if let Some((_, true)) = fault::populate(region, at, Patience::Wait)? {
+        if let Some((_, true)) = populate::populate(region, at, Patience::Wait)? {
             count += 1;
         }
         kthread::cond_resched();

@@ -27,20 +27,19 @@ use crate::{
         code,
         Result, //
     },
-    fault::{
+    fault, kthread,
+    limit::BATCH_PAGES,
+    lockdep,
+    populate::{
         self,
         Patience, //
     },
-    kthread,
-    limit::BATCH_PAGES,
-    lockdep,
     record::Record,
     region::{
-        self,
         Found,
         OpenRegion, //
     },
-    swapper,
+    regions, swapper,
 };
 use kernel::{
     str::CStr,
@@ -104,7 +103,7 @@ fn drain_regions(driver: &Arc<Registered>, to: &CStr) -> Result {
 
 /// Returns a region that uses the driver. New ones are refused meanwhile.
 fn next(driver: &Arc<Registered>) -> Option<(OpenRegion, Arc<Attached>)> {
-    region::each().find_map(|region| {
+    regions::each().find_map(|region| {
         let attached = region.drivers.find(driver)?;
         Some((region, attached))
     })
@@ -197,7 +196,7 @@ fn drain_page(region: &OpenRegion, index: u64, attached: &Attached) -> Result {
         Some(_) => Patience::Wait,
         None => Patience::Refuse,
     };
-    let Some((page, _)) = fault::populate(region, index, patience)? else {
+    let Some((page, _)) = populate::populate(region, index, patience)? else {
         return Ok(());
     };
     let slot = {

@@ -10,7 +10,6 @@
 use crate::{
     bindings as ours,
     entry::{
-        Slot,
         State,
         Stored, //
     },
@@ -20,17 +19,21 @@ use crate::{
     },
     folio::{
         Folio,
-        Locked,
-        NewPage, //
+        Locked, //
     },
     fs,
-    limit::BATCH_PAGES,
     lockdep,
+    populate::{
+        headroom,
+        make,
+        prepare,
+        read_ahead,
+        wait_for_limit, //
+    },
     read::{
         Read,
         Target, //
     },
-    record,
     region::{
         Found,
         OpenRegion,
@@ -229,43 +232,6 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
     }
 }
 
-/// Starts to read the pages that follow, if faults go forward and the driver
-/// says that these are cheap to read along. Waits for none of them.
-fn read_ahead(region: &OpenRegion, index: u64, slot: Slot) {
-    let mut next = index + 1;
-    if region.next_read.load() == index {
-        let attached = region.drivers.get(slot.driver());
-        let hint = attached.map_or(0, |attached| attached.range_hint(index, slot));
-        let end = (next + hint.min(BATCH_PAGES as u64)).min(region.pages());
-        while next < end && read_one_ahead(region, next) {
-            next += 1;
-        }
-    }
-    region.next_read.store_release(next);
-}
-
-/// Starts to read a page, if there is room for it below the limit.
-fn read_one_ahead(region: &OpenRegion, index: u64) -> bool {
-    let State::Swapped(Stored::Slot(slot)) = region.table.peek(index) else {
-        return false;
-    };
-    if region.residency.excess(headroom(region)) != 0 || !region.residency.try_reserve() {
-        return false;
-    }
-    let started = prepare(region, false)
-        .and_then(|target| Ok(Read::start(region, index, slot)?.map(|read| (read, target))));
-    match started {
-        Ok(Some((read, target))) => {
-            read.run_elsewhere(region.clone(), target);
-            true
-        }
-        _ => {
-            region.unreserve();
-            false
-        }
-    }
-}
-
 /// After a wait under the fault lock: a failed read is met in the entry, a
 /// killed task goes away.
 fn unless_killed(result: Result) -> core::result::Result<(), Outcome> {
@@ -347,43 +313,6 @@ fn finish(vmf: &Vmf, step: Result<Option<Step>>) -> Step {
     }
 }
 
-/// Allocates what a page that comes into memory needs.
-fn prepare(region: &Region, zero: bool) -> Result<Target> {
-    let starved = region.starved.load() != 0;
-    let target = Target {
-        page: NewPage::new(zero, starved)?,
-        record: record::alloc()?,
-    };
-    if starved {
-        region.starved.store_release(0);
-    }
-    Ok(target)
-}
-
-/// Puts a page of zeroes or of a fill word into the table, if the entry still
-/// is `was`. Residency was reserved.
-fn make(region: &Region, index: u64, was: State) -> Result<Option<Locked>> {
-    region.table.fill(index)?;
-    let fill = match was {
-        State::Swapped(Stored::Fill(fill)) => Some(fill.word()),
-        _ => None,
-    };
-    let mut target = prepare(region, !matches!(fill, Some(word) if word != 0))?;
-    if let Some(word) = fill.filter(|&word| word != 0) {
-        target.page.fill(word);
-    }
-    let Ok(page) = region.install(index, was, target.page, target.record, None) else {
-        return Ok(None);
-    };
-    if fill.is_some() {
-        // The word is not stored any more: what is in memory is all there is.
-        page.set_dirty();
-        region.counters.swapped.sub(1);
-        region.counters.swapins.count(1);
-    }
-    Ok(Some(page))
-}
-
 /// Reserves residency for one page, or says what to do first.
 fn reserve(vmf: &Vmf) -> core::result::Result<(), Step> {
     let region = vmf.region();
@@ -404,24 +333,6 @@ fn reserve(vmf: &Vmf) -> core::result::Result<(), Step> {
         region.kick();
     }
     Ok(())
-}
-
-/// Pages that the swapper keeps free below the limit.
-pub(crate) fn headroom(region: &Region) -> u64 {
-    const MOST: u64 = 2 * BATCH_PAGES as u64;
-    (region.residency.limit() / 4).min(MOST)
-}
-
-/// Waits until the region is below its limit, or cannot get there. No lock
-/// held.
-pub(crate) fn wait_for_limit(region: &OpenRegion) {
-    region.counters.limit_waits.count(1);
-    region.kick();
-    lockdep::wait_for_swapper();
-    // A killed task takes its retry and goes away.
-    let _ = region.wait.wait(Signals::Kill, || {
-        region.residency.excess(1) == 0 || region.is_stalled()
-    });
 }
 
 /// Waits until a swapper freed something, after an allocation found no memory.
@@ -526,134 +437,4 @@ pub(crate) fn page_mkwrite(vmf: Vmf) -> Outcome {
 pub(crate) fn is_killed() -> bool {
     // SAFETY: No precondition.
     unsafe { ours::swapvma_killed() }
-}
-
-/// What to do at a limit that waiting does not help against.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Wait for the swapper, and go over the limit if that cannot help.
-    Wait,
-    /// Fail.
-    Refuse,
-}
-
-/// Brings a page into memory and returns it locked; `None` if it is empty. No
-/// lock held but the inode's; may sleep. Returns whether a driver was asked.
-///
-/// # Errors
-///
-/// `EIO` for a page that cannot be read, `ENOMEM`, `EINTR`, `ENOSPC` if the
-/// limit is refused.
-pub(crate) fn populate(
-    region: &OpenRegion,
-    index: u64,
-    patience: Patience,
-) -> Result<Option<(Locked, bool)>> {
-    let mut came_in = false;
-    lockdep::wait_for_page();
-    loop {
-        match region.find(index) {
-            Found::Empty => return Ok(None),
-            Found::Poisoned => return Err(code::EIO),
-            Found::Page(folio) => {
-                let page = folio.lock_killable()?;
-                if region.owns(&page) {
-                    return Ok(Some((page, came_in)));
-                }
-            }
-            Found::Reading(read) if read.has_failed() => {
-                read.reset(region);
-                return Err(code::EIO);
-            }
-            Found::Reading(read) => {
-                let waited = read.wait(region);
-                if waited == Err(code::EINTR) {
-                    return waited.map(|()| None);
-                }
-            }
-            Found::Swapped(stored) => {
-                reserve_patiently(region, patience)?;
-                came_in = read_in(region, index, stored)?;
-            }
-        }
-    }
-}
-
-/// As [`populate`], but an empty page becomes one of zeroes.
-///
-/// # Errors
-///
-/// Those of [`populate`]; `EINVAL` past the size.
-pub(crate) fn obtain(region: &OpenRegion, index: u64) -> Result<Locked> {
-    loop {
-        if index >= region.pages() {
-            return Err(code::EINVAL);
-        }
-        if let Some((page, _)) = populate(region, index, Patience::Wait)? {
-            return Ok(page);
-        }
-        reserve_patiently(region, Patience::Wait)?;
-        let made = make(region, index, State::Empty);
-        match made {
-            Ok(Some(page)) => return Ok(page),
-            Ok(None) => region.unreserve(),
-            Err(error) => {
-                region.unreserve();
-                return Err(error);
-            }
-        }
-    }
-}
-
-/// Reserves residency for one page, and waits for the limit as long as that can
-/// help. No lock held but the inode's.
-///
-/// # Errors
-///
-/// `EINTR` if the task was killed meanwhile; `ENOSPC`.
-fn reserve_patiently(region: &OpenRegion, patience: Patience) -> Result {
-    while !region.residency.try_reserve() {
-        if patience == Patience::Refuse {
-            return Err(code::ENOSPC);
-        }
-        if region.is_stalled() {
-            region.residency.force_reserve();
-            region.counters.over_limit.count(1);
-            return Ok(());
-        }
-        wait_for_limit(region);
-        if is_killed() {
-            return Err(code::EINTR);
-        }
-    }
-    Ok(())
-}
-
-/// Reads a page for [`populate`]. Residency was reserved.
-fn read_in(region: &OpenRegion, index: u64, stored: Stored) -> Result<bool> {
-    let slot = match stored {
-        Stored::Slot(slot) => slot,
-        Stored::Fill(_) => {
-            let made =
-                make(region, index, State::Swapped(stored)).inspect_err(|_| region.unreserve())?;
-            if made.is_none() {
-                region.unreserve();
-            }
-            return Ok(made.is_some());
-        }
-    };
-    let started = prepare(region, false)
-        .and_then(|target| Ok(Read::start(region, index, slot)?.map(|read| (read, target))))
-        .inspect_err(|_| region.unreserve())?;
-    match started {
-        None => {
-            region.unreserve();
-            Ok(false)
-        }
-        Some((read, target)) => {
-            read.run_in(region, target)
-                .inspect_err(|_| read.reset(region))?;
-            Ok(true)
-        }
-    }
 }

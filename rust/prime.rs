@@ -13,7 +13,6 @@
 use crate::{
     deadline, device, driver,
     error::Result,
-    fault,
     fs::OpenFile,
     lockdep::{
         self,
@@ -22,10 +21,9 @@ use crate::{
         FolioLock,
         Reclaim, //
     },
-    region::{
-        self,
-        OpenRegion, //
-    },
+    populate,
+    region::OpenRegion,
+    regions,
     swapout::{
         self,
         Candidates, //
@@ -55,7 +53,7 @@ pub(crate) fn run() -> Result {
     };
     let Some(file) = &probe.0 else { return Ok(()) };
     let region = file.open_region();
-    drop(fault::obtain(&region, 0)?);
+    drop(populate::obtain(&region, 0)?);
     held_over_allocations(&region);
     reached_from_reclaim(&region);
     Ok(())
@@ -88,7 +86,7 @@ fn held_over_allocations(region: &OpenRegion) {
     driver::prime(|| {
         drop(Reclaim::enter());
         region.prime();
-        region::count();
+        regions::count();
         deadline::arm();
     });
 }
@@ -97,7 +95,7 @@ fn held_over_allocations(region: &OpenRegion) {
 /// reclaim is made under any of these.
 fn reached_from_reclaim(region: &OpenRegion) {
     let _reclaim = Reclaim::enter();
-    region::count();
+    regions::count();
     // What a driver allocates in swapout is hidden from lockdep by PF_MEMALLOC.
     // With this order on record, a lock that swapout waits for, and that somebody
     // holds over an allocation, is a cycle all the same.

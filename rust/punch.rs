@@ -16,15 +16,15 @@ use crate::{
         code,
         Result, //
     },
-    fault::{
-        self,
-        Patience, //
-    },
     kthread,
     lockdep::{
         self,
         Callback,
         InCallback, //
+    },
+    populate::{
+        self,
+        Patience, //
     },
     range::{
         pages_of,
@@ -177,7 +177,7 @@ pub(crate) fn hole(region: &OpenRegion, offset: u64, length: u64) -> Result {
 
 /// Zeroes some bytes of a page, which is brought into memory unless it is empty.
 fn zero(region: &OpenRegion, index: u64, bytes: Range<u64>) -> Result {
-    let Some((page, _)) = fault::populate(region, index, Patience::Wait)? else {
+    let Some((page, _)) = populate::populate(region, index, Patience::Wait)? else {
         return Ok(());
     };
     page.zero(bytes.start as usize, bytes.end as usize);

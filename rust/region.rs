@@ -46,6 +46,7 @@ use crate::{
         self,
         Record, //
     },
+    regions,
     stats::Counters,
     swapper::Work,
     table::Table,
@@ -64,10 +65,6 @@ use kernel::{
         TryNewListArc, //
     },
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNode, //
-    },
     sync::{
         Arc,
         SpinLock, //
@@ -135,75 +132,6 @@ impl_list_item! {
     impl ListItem<0> for Region { using ListLinks { self.queue_links }; }
 }
 
-kernel::sync::global_lock! {
-    // Lockdep prints the name.
-    #[allow(non_upper_case_globals)]
-    // SAFETY: `init` initialises it before anything else runs.
-    unsafe(uninit) static swapvma_regions: SpinLock<Regions> = Regions {
-        by_id: None,
-        count: 0,
-        next_id: 1,
-    };
-}
-
-struct Regions {
-    by_id: Option<RBTree<u64, Arc<Region>>>,
-    count: u64,
-    next_id: u64,
-}
-
-/// Initialises the tree of regions.
-///
-/// # Safety
-///
-/// Called once, at module load, before anything else of this file.
-pub(crate) unsafe fn init() {
-    // SAFETY: By the safety requirement.
-    unsafe { swapvma_regions.init() };
-}
-
-/// Returns the number of regions. Any context but hard interrupt.
-pub(crate) fn count() -> u64 {
-    swapvma_regions.lock().count
-}
-
-/// Regions in the order in which they were created.
-pub(crate) struct Each {
-    after: u64,
-}
-
-/// Returns each region that is open: those that are open all the time exactly
-/// once, whoever else looks.
-pub(crate) fn each() -> Each {
-    Each { after: 0 }
-}
-
-/// As [`each`], but begins with the region after the one that `id` names.
-pub(crate) fn each_after(id: u64) -> impl Iterator<Item = OpenRegion> {
-    let begun = each().take_while(move |region| region.id <= id);
-    Iterator::chain(Each { after: id }, begun)
-}
-
-impl Iterator for Each {
-    type Item = OpenRegion;
-
-    /// Does not sleep.
-    fn next(&mut self) -> Option<OpenRegion> {
-        let regions = swapvma_regions.lock();
-        loop {
-            let next = self.after.checked_add(1)?;
-            let cursor = regions.by_id.as_ref()?.cursor_lower_bound(&next)?;
-            let (&id, region) = cursor.current();
-            self.after = id;
-            // The file is taken before the region: should it be closing, then the
-            // tree, which is still locked, does not hold the last reference.
-            if let Some(file) = region.file.open() {
-                return Some(OpenRegion::new(region.clone(), file));
-            }
-        }
-    }
-}
-
 /// A region that stays open.
 #[derive(Clone)]
 pub(crate) struct OpenRegion {
@@ -251,12 +179,7 @@ impl Region {
         file: RegionFile,
         limit: u64,
     ) -> Result<Arc<Region>> {
-        let id = {
-            let mut regions = swapvma_regions.lock();
-            let id = regions.next_id;
-            regions.next_id += 1;
-            id
-        };
+        let id = regions::next_id();
         let region = Arc::pin_init(
             try_pin_init!(Region {
                 id,
@@ -284,27 +207,14 @@ impl Region {
             }? Error),
             GFP_KERNEL,
         )?;
-        let node = RBTreeNode::new(id, region.clone(), GFP_KERNEL)?;
-        let mut regions = swapvma_regions.lock();
-        let replaced = regions.by_id.get_or_insert_with(RBTree::new).insert(node);
-        regions.count += 1;
-        drop(regions);
-        drop(replaced);
+        regions::insert(&region)?;
         Ok(region)
     }
 
     /// Takes the region off tree and queue: its file is being released. Its pages
     /// are gone already.
     pub(crate) fn forget(&self) {
-        let known = {
-            let mut regions = swapvma_regions.lock();
-            regions.count -= 1;
-            regions
-                .by_id
-                .as_mut()
-                .and_then(|by_id| by_id.remove_node(&self.id))
-        };
-        drop(known);
+        regions::remove(self);
         self.drivers
             .for_each(|attached| attached.driver().forget(self));
     }

@@ -19,7 +19,7 @@ use crate::{
     },
     fault,
     limit::BATCH_PAGES,
-    lockdep, region,
+    lockdep, regions,
     swapout::{
         self,
         Candidates, //
@@ -87,7 +87,7 @@ unsafe extern "C" fn count(
     // SAFETY: By the safety requirement.
     let nid = unsafe { (*control).nid };
     let mut pages = 0;
-    for region in region::each() {
+    for region in regions::each() {
         pages += region.lru.count(nid);
     }
     pages
@@ -113,7 +113,7 @@ unsafe extern "C" fn scan(
     }
     let mut left = wanted as u64;
     let mut freed = 0;
-    for region in region::each_after(LAST_SCANNED.load()) {
+    for region in regions::each_after(LAST_SCANNED.load()) {
         if left == 0 {
             break;
         }
@@ -145,7 +145,7 @@ unsafe extern "C" fn scan(
 
 /// Wakes the swappers of all regions. Does not sleep.
 fn press_all() {
-    for region in region::each() {
+    for region in regions::each() {
         swapper::press(&region, PRESS);
     }
 }

@@ -16,16 +16,16 @@ use crate::{
     driver::Registered,
     entry::State,
     error::Result,
-    fault::headroom,
     kthread,
     limit::BATCH_PAGES,
     lockdep,
+    populate::headroom,
     record::Record,
     region::{
-        self,
         OpenRegion,
         Region, //
     },
+    regions,
     swapout::{
         self,
         Candidates,
@@ -175,7 +175,7 @@ pub(crate) fn leave(driver: &Registered) {
     while let Some(region) = driver.dequeue() {
         region.enqueue();
     }
-    for region in region::each() {
+    for region in regions::each() {
         if region.drivers.find(driver).is_none() {
             continue;
         }

@@ -54,12 +54,14 @@ mod drain;
 mod driver;
 mod drivers;
 mod fault;
+mod populate;
 mod prime;
 mod punch;
 mod read;
 mod reader;
 mod record;
 mod region;
+mod regions;
 mod stats;
 mod swapout;
 mod swapper;
@@ -93,7 +95,7 @@ impl kernel::InPlaceModule for Swapvma {
         // SAFETY: The module is being loaded: nothing else of it runs.
         unsafe {
             record::init();
-            region::init();
+            regions::init();
             driver::init();
             deadline::init();
         }
@@ -117,7 +119,7 @@ impl PinnedDrop for Swapvma {
     fn drop(self: Pin<&mut Self>) {
         record::shrink();
         let (records, pages) = record::usage();
-        let regions = region::count();
+        let regions = regions::count();
         if records != 0 || pages != 0 || regions != 0 {
             pr_err!("leaked {regions} regions, {records} records, {pages} pages of them\n");
         }

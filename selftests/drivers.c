@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Several drivers for one region, and drivers that go: what the first one does
- * not take goes to the next, a driver that fails is put aside and comes back
- * when told, and one that is drained can be removed while its regions live.
+ * Several drivers for one region: what the first one does not take goes to the
+ * next, and a driver that fails is put aside and comes back when told. Reads that
+ * are answered later, or never, and reads ahead of what is asked for.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,32 +17,17 @@
 #define PAGES	(4 * SV_BATCH)
 #define FOREVER	1000000
 
-struct region {
-	struct sv_baseline base;
-	char *map;
-	int fd;
-};
-
-static void set_up(struct region *region, const char *params)
-{
-	sv_reload_test(params);
-	sv_begin(&region->base);
-	region->fd = sv_create("test", "", PAGES, SV_NO_LIMIT);
-	region->map = sv_map_rw(region->fd, PAGES);
-	sv_fill_range(region->map, 0, PAGES, SV_TEXT, 1);
-}
-
 /* Whatever the machine is busy with, the driver answers in time. */
 #define PATIENT	"deadline_ms=60000"
 
 FIXTURE(drivers)
 {
-	struct region region;
+	struct sv_region region;
 };
 
 FIXTURE_SETUP(drivers)
 {
-	set_up(&self->region, PATIENT);
+	sv_set_up(&self->region, PAGES, PATIENT);
 }
 
 FIXTURE_TEARDOWN_PARENT(drivers)
@@ -53,12 +38,12 @@ FIXTURE_TEARDOWN_PARENT(drivers)
 /* A driver that does not answer. */
 FIXTURE(silent)
 {
-	struct region region;
+	struct sv_region region;
 };
 
 FIXTURE_SETUP(silent)
 {
-	set_up(&self->region, "deadline_ms=1500");
+	sv_set_up(&self->region, PAGES, "deadline_ms=1500");
 }
 
 FIXTURE_TEARDOWN_PARENT(silent)
@@ -113,7 +98,7 @@ TEST_F(drivers, options_too_long)
 }
 
 /* What the first driver does not store, the second one does. */
-static void fall_over(struct __test_metadata *_metadata, struct region *region)
+static void fall_over(struct __test_metadata *_metadata, struct sv_region *region)
 {
 	uint64_t swapouts = sv_get("swapouts");
 
@@ -199,7 +184,7 @@ TEST_F(silent, quarantined_falls_over)
 
 static void *fill_over_limit(void *arg)
 {
-	struct region *region = arg;
+	struct sv_region *region = arg;
 
 	sv_fill_range(region->map, 0, PAGES, SV_TEXT, 2);
 	return NULL;
@@ -308,7 +293,7 @@ TEST_F(drivers, sometimes_failing_is_not)
  * Reads that the driver completes later.
  */
 
-static void read_elsewhere(struct __test_metadata *_metadata, struct region *region,
+static void read_elsewhere(struct __test_metadata *_metadata, struct sv_region *region,
 			   const char *context)
 {
 	int round;
@@ -380,12 +365,12 @@ TEST_F(silent, read_never_answered)
 
 FIXTURE(stable)
 {
-	struct region region;
+	struct sv_region region;
 };
 
 FIXTURE_SETUP(stable)
 {
-	set_up(&self->region, PATIENT " stable=1");
+	sv_set_up(&self->region, PAGES, PATIENT " stable=1");
 }
 
 FIXTURE_TEARDOWN_PARENT(stable)
@@ -458,178 +443,6 @@ TEST_F(drivers, reads_ahead_within_the_limit)
 	ASSERT_ALL_THERE(&self->region);
 	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
 	ASSERT_GE(SV_BATCH, SV_STAT(self->region.fd, resident));
-}
-
-/*
- * Draining.
- */
-
-/* The mappings live on, and the driver hears of no end of theirs. */
-static int drain(const char *line)
-{
-	sv_set_word("drained", "Y");
-	return sv_control(line);
-}
-
-/* The module of the drained driver goes while the region lives. */
-TEST_F(drivers, drained_to_memory)
-{
-	ASSERT_TRUE(sv_pageout_all(self->region.fd));
-	ASSERT_EQ(-EAGAIN, sv_unload("swapvma_test"));
-	ASSERT_EQ(0, drain("drain test"));
-	ASSERT_EQ(0, sv_get("stored"));
-	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, resident));
-	ASSERT_EQ(0, SV_STAT(self->region.fd, swapped));
-	ASSERT_EQ(PAGES, sv_driver_count("test", "drained"));
-	ASSERT_EQ(0, sv_driver_count("test", "regions"));
-	ASSERT_EQ(0, sv_unload("swapvma_test"));
-	ASSERT_ALL_THERE(&self->region);
-	/* Without a driver pages stay. */
-	ASSERT_EQ(0, sv_pageout(self->region.fd, 0, PAGES));
-	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, resident));
-	/* And with a new one they go. */
-	ASSERT_EQ(0, sv_add_driver(self->region.fd, "ram", ""));
-	ASSERT_TRUE(sv_pageout_all(self->region.fd));
-	ASSERT_ALL_THERE(&self->region);
-	sv_reload_test(PATIENT);
-}
-
-/* Clean pages in memory whose copies the driver holds are its pages, too. */
-TEST_F(drivers, drained_of_copies)
-{
-	ASSERT_TRUE(sv_pageout_all(self->region.fd));
-	ASSERT_ALL_THERE(&self->region);
-	ASSERT_EQ(PAGES, sv_get("stored"));
-	ASSERT_EQ(0, drain("drain test"));
-	ASSERT_EQ(0, sv_get("stored"));
-	ASSERT_EQ(0, sv_add_driver(self->region.fd, "ram", ""));
-	ASSERT_TRUE(sv_pageout_all(self->region.fd));
-	ASSERT_EQ(0, SV_STAT(self->region.fd, clean_drops));
-	ASSERT_ALL_THERE(&self->region);
-}
-
-TEST_F(drivers, drained_to_another)
-{
-	ASSERT_TRUE(sv_pageout_all(self->region.fd));
-	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
-	ASSERT_EQ(-ENODEV, drain("drain test no_such_driver"));
-	ASSERT_EQ(0, drain("drain test ram"));
-	ASSERT_EQ(0, sv_get("stored"));
-	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
-	ASSERT_GE(SV_BATCH, SV_STAT(self->region.fd, resident));
-	ASSERT_EQ(1, sv_driver_count("ram", "regions"));
-	ASSERT_EQ(0, sv_unload("swapvma_test"));
-	ASSERT_ALL_THERE(&self->region);
-	sv_reload_test(PATIENT);
-}
-
-/* Not over the limit; what was moved stays moved, and nothing is lost. */
-TEST_F(drivers, not_drained_over_the_limit)
-{
-	ASSERT_TRUE(sv_pageout_all(self->region.fd));
-	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
-	ASSERT_EQ(-ENOSPC, drain("drain test"));
-	ASSERT_GE(SV_BATCH, SV_STAT(self->region.fd, resident));
-	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
-	ASSERT_ALL_THERE(&self->region);
-	ASSERT_GE(SV_BATCH, SV_STAT(self->region.fd, resident));
-	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_NO_LIMIT));
-	ASSERT_EQ(0, drain("drain test"));
-	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, resident));
-	ASSERT_ALL_THERE(&self->region);
-}
-
-TEST_F(drivers, drain_is_cancelled_and_goes_on)
-{
-	uint64_t moved;
-	pid_t child;
-
-	ASSERT_TRUE(sv_pageout_all(self->region.fd));
-	ASSERT_EQ(0, sv_control("cancel test"));
-	sv_set_word("complete_read", "late");
-	child = sv_fork();
-	if (!child)
-		_exit(-drain("drain test ram"));
-	ASSERT_TRUE(sv_wait_for(sv_driver_count("test", "drained") >= 8));
-	ASSERT_EQ(-EBUSY, drain("drain test"));
-	ASSERT_EQ(-EBUSY, sv_add_driver(self->region.fd, "test", ""));
-	ASSERT_EQ(0, sv_control("cancel test"));
-	ASSERT_EQ(EINTR << 8, sv_reap(child));
-	moved = sv_driver_count("test", "drained");
-	ASSERT_LE(8, moved);
-	ASSERT_GT(PAGES, moved);
-	ASSERT_EQ(1, sv_driver_count("test", "regions"));
-	sv_set_word("complete_read", "sync");
-	ASSERT_EQ(0, drain("drain test ram"));
-	ASSERT_EQ(PAGES - moved, sv_driver_count("test", "drained"));
-	ASSERT_EQ(0, sv_get("stored"));
-	ASSERT_ALL_THERE(&self->region);
-}
-
-/* A page that cannot be read stays where it is, and so does the driver. */
-TEST_F(drivers, drain_meets_a_bad_page)
-{
-	ASSERT_TRUE(sv_pageout_all(self->region.fd));
-	sv_set("bad_read", 9);
-	ASSERT_EQ(-EIO, drain("drain test"));
-	ASSERT_EQ(1, sv_driver_count("test", "regions"));
-	sv_set("bad_read", UINT64_MAX);
-	ASSERT_EQ(0, drain("drain test"));
-	ASSERT_ALL_THERE(&self->region);
-}
-
-struct writer {
-	pthread_t thread;
-	char *map;
-	size_t first;
-	uint64_t gen;
-	bool stop;
-	size_t bad;
-};
-
-static void *write_on(void *arg)
-{
-	struct writer *w = arg;
-	size_t i;
-
-	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
-		for (i = w->first; i < PAGES; i += 2) {
-			w->bad += !sv_check(w->map + i * SV_PAGE, SV_TEXT, i, w->gen);
-			sv_fill(w->map + i * SV_PAGE, SV_TEXT, i, w->gen + 1);
-		}
-		w->gen++;
-	}
-	return NULL;
-}
-
-/* Back and forth, while two threads use the region. */
-TEST_F(drivers, drained_in_use)
-{
-	struct writer writers[2] = {
-		{ .map = self->region.map, .first = 0, .gen = 1 },
-		{ .map = self->region.map, .first = 1, .gen = 1 },
-	};
-	int i;
-	size_t j;
-
-	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
-	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, pthread_create(&writers[i].thread, NULL, write_on, &writers[i]));
-	for (i = 0; i < (sv_long() ? 50 : 4); i++) {
-		ASSERT_EQ(0, drain("drain test ram"));
-		ASSERT_EQ(0, sv_get("stored"));
-		ASSERT_EQ(0, drain("drain ram test"));
-		ASSERT_EQ(0, sv_driver_count("ram", "regions"));
-	}
-	for (i = 0; i < 2; i++) {
-		__atomic_store_n(&writers[i].stop, true, __ATOMIC_RELEASE);
-		ASSERT_EQ(0, pthread_join(writers[i].thread, NULL));
-		ASSERT_EQ(0, writers[i].bad);
-		ASSERT_LT(1, writers[i].gen);
-		for (j = writers[i].first; j < PAGES; j += 2)
-			ASSERT_TRUE(sv_check(self->region.map + j * SV_PAGE, SV_TEXT, j, writers[i].gen));
-	}
-	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
 }
 
 TEST_F(drivers, control_is_checked)

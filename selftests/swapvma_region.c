@@ -463,3 +463,12 @@ bool sv_end(const struct sv_baseline *base)
 		fprintf(stderr, "# the test driver is quarantined\n");
 	return sv_end_quarantined(base) && running;
 }
+
+void sv_set_up(struct sv_region *region, size_t pages, const char *params)
+{
+	sv_reload_test(params);
+	sv_begin(&region->base);
+	region->fd = sv_create("test", "", pages, SV_NO_LIMIT);
+	region->map = sv_map_rw(region->fd, pages);
+	sv_fill_range(region->map, 0, pages, SV_TEXT, 1);
+}

@@ -173,6 +173,16 @@ bool sv_end(const struct sv_baseline *base);
 /* The same for a test after which the test driver may be quarantined. */
 bool sv_end_quarantined(const struct sv_baseline *base);
 
+/* A region of the test driver, mapped and filled with SV_TEXT, generation 1. */
+struct sv_region {
+	struct sv_baseline base;
+	char *map;
+	int fd;
+};
+
+/* Loads the test driver anew with @params and makes a region of it. */
+void sv_set_up(struct sv_region *region, size_t pages, const char *params);
+
 /* Time. */
 uint64_t sv_now_ms(void);
 unsigned int sv_patience_ms(void);
