@@ -39,6 +39,10 @@ headers_install:
 lint:
 	@scripts/lint
 
+## lockgraph	draw what lockdep saw of the locks, for Documentation/
+lockgraph:
+	@scripts/lockgraph
+
 ## doc	rustdoc of the module and of the crate for drivers, in build/doc
 doc:
 	@scripts/doc
@@ -69,4 +73,4 @@ help:
 	@echo "The first run sets up and builds a kernel; later ones start at once."
 	@echo "scripts/vm --help tells how to run a command of your own in a guest."
 
-.PHONY: demo test test-all bench module headers_install lint doc setup kernel clean clean-cache help
+.PHONY: demo test test-all bench module headers_install lint lockgraph doc setup kernel clean clean-cache help
