@@ -8,10 +8,7 @@
 
 use crate::{
     bindings as ours,
-    error::{
-        code,
-        Result, //
-    },
+    error::Result,
 };
 use core::{
     marker::PhantomData,
@@ -389,6 +386,7 @@ mod tests {
             State,
             Stored, //
         },
+        error::code,
         fill::Fill,
         table::{
             Table,

@@ -221,6 +221,7 @@ impl Table {
     /// # Errors
     ///
     /// Those of [`Table::fill`].
+    #[allow(dead_code, reason = "tests make pages in one step")]
     pub(crate) fn lock_filled(&self, index: u64) -> Result<Locked<'_>> {
         loop {
             if let Some(entry) = self.lock(index) {
