@@ -6,10 +6,7 @@
 //!
 //! C header: [`include/linux/atomic.h`](srctree/include/linux/atomic.h)
 
-use crate::{
-    bindings as ours,
-    error::Result,
-};
+use crate::{bindings as ours, error::Result};
 use core::{
     marker::PhantomData,
     mem::MaybeUninit,

@@ -97,8 +97,17 @@ impl Attached {
     /// `ENODEV` for an unknown driver, `EBUSY` for one that is being drained;
     /// what the driver answers otherwise.
     pub(crate) fn new(wanted: &Wanted<'_>, pages: u64) -> Result<Arc<Self>> {
-        let driver = driver::find(wanted.driver)?;
+        let driver = driver::find(wanted.driver).inspect_err(|_| {
+            pr_err!(
+                "a region asks for the driver {}, which is not there\n",
+                wanted.driver
+            );
+        })?;
         if driver.drain.is_running() {
+            pr_err!(
+                "driver {} is being drained: no new regions\n",
+                driver.name()
+            );
             driver.put_module();
             return Err(code::EBUSY);
         }
@@ -112,6 +121,13 @@ impl Attached {
         // SAFETY: The arguments live through the call.
         let result = to_result(unsafe { attach(driver.ops(), &args, &mut handle) });
         if let Err(error) = result {
+            pr_err!(
+                "driver {} refuses a region with algorithm \"{}\" and options \"{}\": error {}\n",
+                driver.name(),
+                wanted.algorithm,
+                wanted.options,
+                error.to_errno()
+            );
             driver.put_module();
             return Err(error);
         }
@@ -158,9 +174,12 @@ impl Attached {
             .store_release(now_ns() + PASS_OVER_NS);
     }
 
-    /// Begins or ends to move pages away from the driver.
+    /// Begins or ends to move pages away from the driver. Fully ordered: who
+    /// looks for movers afterwards sees those that did not see this.
     pub(crate) fn set_draining(&self, draining: bool) {
-        self.draining.store_release(u64::from(draining));
+        let (was, now) = (u64::from(!draining), u64::from(draining));
+        // It may be what it is to be already.
+        let _ = self.draining.cmpxchg(was, now);
     }
 
     /// Hands the driver a batch. In a swapper, no lock held.
@@ -312,6 +331,13 @@ impl Drivers {
             .flatten()
             .find(|attached| core::ptr::eq(&**attached.driver(), driver))
             .cloned()
+    }
+
+    /// Whether the driver called `name` is in the list.
+    pub(crate) fn has(&self, name: &CStr) -> bool {
+        let list = self.list.lock();
+        let mut attached = list.iter().flatten();
+        attached.any(|attached| attached.driver().name() == name)
     }
 
     /// Calls `visit` for each driver. May sleep.

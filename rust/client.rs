@@ -58,9 +58,11 @@ fn create(params: &ours::swapvma_region_params) -> Result<OpenFile> {
         || params.version != ours::SWAPVMA_ABI_VERSION
     {
         pr_err!(
-            "region of version {}, this is version {}\n",
+            "region of version {} ({} bytes), this is version {} ({} bytes)\n",
             params.version,
-            ours::SWAPVMA_ABI_VERSION
+            params.size,
+            ours::SWAPVMA_ABI_VERSION,
+            size_of::<ours::swapvma_region_params>()
         );
         return Err(code::EINVAL);
     }
@@ -233,17 +235,21 @@ unsafe extern "C" fn swapvma_region_pin(
     pages: *mut *mut bindings::page,
 ) -> c_int {
     // SAFETY: By the safety requirement.
-    let Some(region) = (unsafe { open(region) }) else {
+    let Some(open) = (unsafe { open(region) }) else {
         return code::EINVAL.to_errno();
     };
     // SAFETY: As above.
     unsafe { ptr::write_bytes(pages, 0, count as usize) };
     // SAFETY: As above; the pages are null now.
     let pages = unsafe { core::slice::from_raw_parts_mut(pages, count as usize) };
-    match pin(&region, first, pages) {
-        Ok(()) => 0,
-        Err(error) => error.to_errno(),
+    if let Err(error) = pin(&open, first, pages) {
+        return error.to_errno();
     }
+    for _ in 0..count {
+        // SAFETY: The region is a file; `swapvma_region_unpin` gives this back.
+        unsafe { ours::swapvma_get_file(region.cast()) };
+    }
+    0
 }
 
 /// # Safety
@@ -257,9 +263,13 @@ unsafe extern "C" fn swapvma_region_unpin(
     dirty: bool,
 ) {
     // SAFETY: By the safety requirement.
-    if let Some(region) = unsafe { open(region) } {
+    if let Some(open) = unsafe { open(region) } {
         // SAFETY: As above.
         let pages = unsafe { core::slice::from_raw_parts(pages.cast_const(), count as usize) };
-        unpin(&region, pages, dirty);
+        unpin(&open, pages, dirty);
+        for _ in 0..count {
+            // SAFETY: `swapvma_region_pin` took a reference for each page.
+            unsafe { bindings::fput(region.cast()) };
+        }
     }
 }

@@ -57,17 +57,21 @@ use kernel::{
 /// # Errors
 ///
 /// `ENODEV` for an unknown driver, `EBUSY` while it is drained already, `EINTR`
-/// if the task was killed or the drain cancelled, `ENOSPC` if a region without
-/// another driver is at its limit, `EIO` if a page cannot be read.
+/// if the task was killed or the drain cancelled, `ENOSPC` if a region is at its
+/// limit and no other driver takes its pages, `EIO` if a page cannot be read,
+/// `EINVAL` from a driver to itself.
 pub(crate) fn drain(name: &CStr, to: &CStr) -> Result {
-    let driver = driver::find(name)?;
-    let result = match driver.drain.begin() {
-        true => drain_regions(&driver, to),
-        false => Err(code::EBUSY),
-    };
-    if result != Err(code::EBUSY) {
-        driver.drain.end();
+    if name == to {
+        return Err(code::EINVAL);
     }
+    let driver = driver::find(name)?;
+    let result = if driver.drain.begin() {
+        let result = drain_regions(&driver, to);
+        driver.drain.end();
+        result
+    } else {
+        Err(code::EBUSY)
+    };
     driver.put_module();
     result
 }
@@ -111,6 +115,9 @@ fn next(driver: &Arc<Registered>) -> Option<(OpenRegion, Arc<Attached>)> {
 
 /// Gives a region another driver, unless it has it.
 fn add(region: &OpenRegion, name: &CStr) -> Result {
+    if region.drivers.has(name) {
+        return Ok(());
+    }
     let wanted = Wanted {
         driver: name,
         ..Wanted::DEFAULT
@@ -128,19 +135,25 @@ fn drain_region(region: &OpenRegion, attached: &Attached) -> Result {
     // Not only for batches: also for slots that the swapper yet has to discard.
     lockdep::wait_for_swapper();
     loop {
-        // What is in flight to the driver may still be stored there.
+        // Whoever found the driver usable before may be about to give it a batch.
+        wait_for_movers(region, attached)?;
         region.wait_flights(0..u64::MAX);
         let moved = drain_once(region, attached)?;
         // A slot that left its entry before may still be on its way to be
         // discarded.
-        while region.movers.load() != 0 {
-            check(attached)?;
-            fsleep(Delta::from_millis(1));
-        }
+        wait_for_movers(region, attached)?;
         if moved == 0 {
             return Ok(());
         }
     }
+}
+
+fn wait_for_movers(region: &OpenRegion, attached: &Attached) -> Result {
+    while region.movers.load() != 0 {
+        check(attached)?;
+        fsleep(Delta::from_millis(1));
+    }
+    Ok(())
 }
 
 fn check(attached: &Attached) -> Result {
@@ -192,11 +205,7 @@ fn is_of(region: &OpenRegion, index: u64, attached: &Attached) -> bool {
 
 /// Brings the page into memory and gives its copy up.
 fn drain_page(region: &OpenRegion, index: u64, attached: &Attached) -> Result {
-    let patience = match region.drivers.home() {
-        Some(_) => Patience::Wait,
-        None => Patience::Refuse,
-    };
-    let Some((page, _)) = populate::populate(region, index, patience)? else {
+    let Some((page, _)) = populate::populate(region, index, Patience::Keep)? else {
         return Ok(());
     };
     let slot = {

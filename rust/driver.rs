@@ -255,7 +255,8 @@ unsafe fn check(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
     // SAFETY: The boundary asks for a NUL-terminated name.
     let name = unsafe { CStr::from_char_ptr(ops.name) };
     let unknown = ops.flags & !bindings::SWAPVMA_DRIVER_STABLE;
-    if name.is_empty() || name.count_bytes() >= NAME_MAX || unknown != 0 {
+    let plain = name.to_bytes().iter().all(u8::is_ascii_graphic);
+    if name.is_empty() || name.count_bytes() >= NAME_MAX || !plain || unknown != 0 {
         pr_err!("driver with a bad name or an unknown flag\n");
         return Err(code::EINVAL);
     }
@@ -296,6 +297,7 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
     )?;
     let mut drivers = swapvma_drivers.lock();
     if drivers.iter().any(|other| other.name() == driver.name()) {
+        pr_err!("there is a driver {} already\n", driver.name());
         return Err(code::EEXIST);
     }
     drivers.reserve(1, GFP_KERNEL)?;

@@ -302,6 +302,10 @@ fn finish(vmf: &Vmf, step: Result<Option<Step>>) -> Step {
             region.unreserve();
             Step::Again
         }
+        Err(error) if error != code::ENOMEM => {
+            region.unreserve();
+            Step::End(SIGBUS)
+        }
         Err(_) => {
             region.unreserve();
             if vmf.may_retry() && region.starved.load() == 0 {

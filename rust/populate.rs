@@ -38,8 +38,8 @@ use crate::{
 pub(crate) enum Patience {
     /// Wait for the swapper, and go over the limit if that cannot help.
     Wait,
-    /// Fail.
-    Refuse,
+    /// Wait for the swapper, and fail if that cannot help.
+    Keep,
 }
 
 /// Brings a page into memory and returns it locked; `None` if it is empty. No
@@ -118,10 +118,10 @@ pub(crate) fn obtain(region: &OpenRegion, index: u64) -> Result<Locked> {
 /// `EINTR` if the task was killed meanwhile; `ENOSPC`.
 fn reserve_patiently(region: &OpenRegion, patience: Patience) -> Result {
     while !region.residency.try_reserve() {
-        if patience == Patience::Refuse {
-            return Err(code::ENOSPC);
-        }
         if region.is_stalled() {
+            if patience == Patience::Keep {
+                return Err(code::ENOSPC);
+            }
             region.residency.force_reserve();
             region.counters.over_limit.count(1);
             return Ok(());

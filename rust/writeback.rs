@@ -122,7 +122,12 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> Outcome {
                 any_full = true;
                 region.counters.no_space.count(1);
             }
-            Answer::Kept => region.counters.kept.count(1),
+            Answer::Kept => {
+                // Not before the clock has come by twice; what is to be retried is
+                // offered the next time.
+                region.touch(index);
+                region.counters.kept.count(1);
+            }
             Answer::Retry => region.counters.retried.count(1),
         }
         let page = match batch.operation() {

@@ -135,6 +135,60 @@ TEST_F(drain, is_cancelled_and_goes_on)
 	ASSERT_ALL_THERE(&self->region);
 }
 
+/* A target that takes nothing is no reason to go over the limit. */
+TEST_F(drain, target_refuses)
+{
+	int fd = sv_create("ram", "", PAGES, SV_BATCH);
+	char *map = sv_map_rw(fd, PAGES);
+
+	sv_fill_range(map, 0, PAGES, SV_TEXT, 3);
+	sv_set_word("answer", "no_space");
+	ASSERT_EQ(-ENOSPC, drain("drain ram test"));
+	ASSERT_EQ(0, SV_STAT(fd, over_limit));
+	ASSERT_GE(SV_BATCH, SV_STAT(fd, resident));
+	ASSERT_EQ(1, sv_driver_count("ram", "regions"));
+	ASSERT_EQ(0, sv_check_range(map, 0, PAGES, SV_TEXT, 3));
+	sv_set_word("answer", "stored");
+	ASSERT_EQ(0, drain("drain ram test"));
+	ASSERT_EQ(0, sv_driver_count("ram", "regions"));
+	ASSERT_EQ(0, sv_check_range(map, 0, PAGES, SV_TEXT, 3));
+}
+
+/* From a driver to itself: nothing is begun. */
+TEST_F(drain, to_itself)
+{
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	ASSERT_EQ(-EINVAL, drain("drain test test"));
+	ASSERT_EQ(PAGES, sv_get("stored"));
+	ASSERT_EQ(0, sv_add_driver(self->region.fd, "ram", "zstd"));
+	ASSERT_EQ(0, drain("drain test ram"));
+	ASSERT_ALL_THERE(&self->region);
+}
+
+/* A batch that is on its way when the drain begins is drained as well. */
+TEST_F(drain, against_a_page_out)
+{
+	int i;
+
+	for (i = 0; i < (sv_long() ? 300 : 20); i++) {
+		int fd = sv_create("test", "", SV_BATCH, SV_NO_LIMIT);
+		char *map = sv_map_rw(fd, SV_BATCH);
+		struct sv_pageout_thread pageout;
+
+		sv_fill_range(map, 0, SV_BATCH, SV_TEXT, i);
+		sv_pageout_start(&pageout, fd, 0, SV_BATCH);
+		usleep(i % 7 * 100);
+		ASSERT_EQ(0, drain("drain test"));
+		sv_pageout_join(&pageout);
+		ASSERT_EQ(0, sv_get("stored"));
+		ASSERT_EQ(SV_BATCH, SV_STAT(fd, resident));
+		ASSERT_EQ(0, sv_check_range(map, 0, SV_BATCH, SV_TEXT, i));
+		sv_unmap(map, SV_BATCH);
+		close(fd);
+	}
+	ASSERT_ALL_THERE(&self->region);
+}
+
 /* A page that cannot be read stays where it is, and so does the driver. */
 TEST_F(drain, meets_a_bad_page)
 {

@@ -33,7 +33,8 @@ struct swapvma_read;
  * @SWAPVMA_NO_SPACE: the store is full
  *
  * Whatever is not SWAPVMA_STORED leaves the page resident and dirty. The
- * swapper backs off after SWAPVMA_KEPT and SWAPVMA_RETRY. After
+ * swapper backs off after SWAPVMA_KEPT and SWAPVMA_RETRY, and comes back sooner
+ * to a page that is to be retried than to one that was kept. After
  * SWAPVMA_NO_SPACE and SWAPVMA_FAILED it turns to the next driver of the
  * region's list for a while; a driver whose writes fail %SWAPVMA_FAILURES_MAX
  * times in a row is quarantined: it gets no more batches until the
@@ -177,7 +178,8 @@ struct page *swapvma_batch_page(const struct swapvma_batch *batch, u32 i);
  * @slot: where it is stored, below 2^SWAPVMA_SLOT_BITS; read only for
  *	SWAPVMA_STORED, for which the driver keeps it until discard()
  *
- * Context: any, including hard interrupt.
+ * Context: any in which spin_lock_irqsave() is allowed, hard interrupts included
+ * unless they stay hard under PREEMPT_RT (IRQF_NO_THREAD, hard hrtimers).
  */
 void swapvma_batch_answer(struct swapvma_batch *batch, u32 i,
 			  enum swapvma_result result, u64 slot);
@@ -188,7 +190,8 @@ void swapvma_batch_answer(struct swapvma_batch *batch, u32 i,
  *
  * The batch may not be touched afterwards. A batch that was abandoned at its
  * deadline is released; slots it stored are discarded.
- * Context: any, including hard interrupt.
+ * Context: any in which spin_lock_irqsave() is allowed, hard interrupts included
+ * unless they stay hard under PREEMPT_RT (IRQF_NO_THREAD, hard hrtimers).
  */
 void swapvma_batch_complete(struct swapvma_batch *batch);
 
@@ -226,7 +229,8 @@ struct page *swapvma_read_page(const struct swapvma_read *read);
  * @error: 0, or a negative errno: SIGBUS for that page only; the slot stays
  *
  * The read may not be touched afterwards.
- * Context: any, including hard interrupt.
+ * Context: any in which spin_lock_irqsave() is allowed, hard interrupts included
+ * unless they stay hard under PREEMPT_RT (IRQF_NO_THREAD, hard hrtimers).
  */
 void swapvma_read_complete(struct swapvma_read *read, int error);
 
