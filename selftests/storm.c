@@ -106,7 +106,6 @@ struct thread {
 static void run_threads(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self,
 			void *(*main)(void *), struct thread threads[2])
 {
-	uint64_t out;
 	int i;
 
 	start_pageout(self);
@@ -118,9 +117,7 @@ static void run_threads(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *
 	}
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_join(threads[i].thread, NULL));
-	out = end_pageout(self);
-	/* Pages left memory, or were written to on their way out. */
-	ASSERT_LT(0, out + SV_STAT(self->fd, cancelled));
+	ASSERT_LT(0, end_pageout(self));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, threads[i].bad);
 		ASSERT_LT(0, threads[i].count);
@@ -157,7 +154,10 @@ TEST_F_TIMEOUT(storm, pageout_against_munmap, SV_LONG_TIMEOUT)
 	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
 }
 
-/* Bug class C26: two threads on the same words of the same few pages. */
+/*
+ * Bug class C26: two threads on the same words of the same few pages. They rest at
+ * times: a driver that answers late would have every swapout cancelled otherwise.
+ */
 static void *count_up(void *arg)
 {
 	struct thread *t = arg;
@@ -170,6 +170,8 @@ static void *count_up(void *arg)
 			__atomic_add_fetch(&words[page * WORDS + i], 1, __ATOMIC_RELAXED);
 			t->count++;
 		}
+		if (sv_now_ms() % 64 < 32)
+			usleep(1000);
 	}
 	return NULL;
 }
