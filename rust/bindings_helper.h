@@ -5,6 +5,7 @@
 #include <linux/falloc.h>
 #include <linux/mm.h>
 #include <linux/list_lru.h>
+#include <linux/oom.h>
 #include <linux/zsmalloc.h>
 
 #include <swapvma/driver.h>

@@ -23,6 +23,7 @@ use crate::{
     },
     fs,
     lockdep,
+    oom,
     populate::{
         headroom,
         make,
@@ -343,14 +344,12 @@ fn reserve(vmf: &Vmf) -> core::result::Result<(), Step> {
 /// If none does, the next allocation may have a task killed. No lock held.
 fn wait_for_memory(region: &OpenRegion) {
     const PATIENCE_MS: u64 = 1000;
-    let before = shrinker::freed();
+    let before = oom::freed();
     swapper::press(region, shrinker::PRESS);
     lockdep::wait_for_swapper();
     let progress = region
         .wait
-        .wait_timeout(Signals::Kill, Some(PATIENCE_MS), || {
-            shrinker::freed() != before
-        });
+        .wait_timeout(Signals::Kill, Some(PATIENCE_MS), || oom::freed() != before);
     region
         .starved
         .store_release(u64::from(progress == Ok(false)));

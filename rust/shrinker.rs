@@ -4,9 +4,9 @@
 //!
 //! It drops pages that need no write and wakes the swapper for the others. It
 //! never calls a driver: it runs in somebody's allocation. A direct reclaimer
-//! that may wait then waits for the swappers, 100 ms, or up to a second while free
-//! memory grows, and gets the credit for what they freed, so that it does not run
-//! out of patience while there is progress.
+//! that may wait then waits for the swappers, at most 100 ms, and gets the credit
+//! for what they freed. That the core does not lose patience all the same is the
+//! business of [`crate::oom`].
 //!
 //! C header: [`include/linux/shrinker.h`](srctree/include/linux/shrinker.h)
 
@@ -19,7 +19,7 @@ use crate::{
     },
     fault,
     limit::BATCH_PAGES,
-    lockdep, regions,
+    lockdep, oom, regions,
     swapout::{
         self,
         Candidates, //
@@ -132,7 +132,7 @@ unsafe extern "C" fn scan(
     // SAFETY: By the safety requirement.
     unsafe { (*control).nr_scanned = (wanted as u64 - left) as c_ulong };
     if freed == 0 && may_wait {
-        freed = wait_for_swapper(nid);
+        freed = wait_for_swapper();
     }
     if freed == 0 {
         // Nothing to drop: do not ask again at once.
@@ -143,60 +143,21 @@ unsafe extern "C" fn scan(
     freed as c_ulong
 }
 
-/// Wakes the swappers of all regions. Does not sleep.
-fn press_all() {
-    for region in regions::each() {
-        swapper::press(&region, PRESS);
-    }
-}
-
 /// The region that was scanned last: the next scan goes on after it.
 static LAST_SCANNED: Word = Word::new(0);
 
-/// Pages that the swappers freed since the module was loaded.
-static FREED: Word = Word::new(0);
-
-/// Returns the pages that the swappers freed since the module was loaded.
-pub(crate) fn freed() -> u64 {
-    FREED.load()
-}
-
-/// A swapper freed `pages` pages. Any context.
-pub(crate) fn note_freed(pages: u64) {
-    FREED.count(pages);
-}
-
-/// Waits until a swapper freed a batch and the node has enough, for as long as
-/// that gets nearer but no longer than a reclaimer may be kept. Returns the pages
-/// that were freed meanwhile.
-///
-/// The core has a task killed when a zone is below its watermark after a round of
-/// reclaim, whatever that freed; and that watermark may have been boosted, by more
-/// than a slow swapper frees in the time that one without progress is given. What
-/// is freed and faulted back at once is no progress.
-fn wait_for_swapper(nid: i32) -> u64 {
+/// Waits until a swapper freed a batch, but no longer than a reclaimer may be
+/// kept. Returns the pages that were freed meanwhile.
+fn wait_for_swapper() -> u64 {
     const ROUND_MS: i64 = 10;
-    const ROUNDS: u32 = 100;
-    const IDLE_ROUNDS: u32 = 10;
-    let batch = BATCH_PAGES as u64;
-    let before = FREED.load();
-    let (mut least, mut idle) = (u64::MAX, 0);
-    for round in 1..=ROUNDS {
+    const ROUNDS: u32 = 10;
+    let before = oom::freed();
+    let freed = || oom::freed().wrapping_sub(before);
+    for _ in 0..ROUNDS {
         fsleep(Delta::from_millis(ROUND_MS));
-        // SAFETY: The core passes a node that is there.
-        let missing = unsafe { ours::swapvma_node_missing(nid) } as u64;
-        let enough = missing == 0 && FREED.load().wrapping_sub(before) >= batch;
-        idle += 1;
-        if missing.saturating_add(batch) <= least {
-            (least, idle) = (missing, 0);
-        }
-        if enough || idle >= IDLE_ROUNDS || fault::is_killed() {
+        if freed() >= BATCH_PAGES as u64 || fault::is_killed() {
             break;
         }
-        if round % IDLE_ROUNDS == 0 {
-            // They may have done all that they were asked for.
-            press_all();
-        }
     }
-    FREED.load().wrapping_sub(before)
+    freed()
 }

@@ -28,13 +28,13 @@ use crate::{
     },
     inflight::Ticket,
     limit::BATCH_PAGES,
+    oom,
     record::Record,
     region::{
         Found,
         OpenRegion,
         Region, //
     },
-    shrinker,
     writeback, //
 };
 use kernel::sync::Arc;
@@ -188,6 +188,7 @@ fn run_moving(
         return Outcome::default();
     };
     driver.batch.start(operation, ticket);
+    let paging = oom::Paging::begin();
     let mut stale = Stale::new();
     let mut outcome = match operation {
         Operation::Swapout => evict(
@@ -204,7 +205,7 @@ fn run_moving(
         outcome.add(writeback::submit(region, attached, ticket, &mut stale));
     }
     if operation == Operation::Swapout {
-        shrinker::note_freed(outcome.done);
+        paging.note_freed(outcome.done);
     }
     region.wait.wake_all();
     stale.discard(region);

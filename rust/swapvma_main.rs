@@ -33,6 +33,7 @@ mod fs;
 mod kthread;
 mod list_lru;
 mod lockdep;
+mod oom;
 mod shrinker;
 mod wait;
 mod window;
@@ -85,6 +86,8 @@ struct Swapvma {
     #[pin]
     _debugfs: debugfs::Debugfs,
     _shrinker: shrinker::Shrinker,
+    #[pin]
+    _oom: oom::Notifier,
     _ram: api::Registration<drivers::ram::Ram>,
     _deadline: deadline::Running,
     _readers: reader::Readers,
@@ -107,6 +110,7 @@ impl kernel::InPlaceModule for Swapvma {
             _ram: unsafe { api::Registration::with_owner(core::ptr::null_mut()) }?,
             _: { prime::run()? },
             _shrinker: shrinker::Shrinker::new()?,
+            _oom <- oom::Notifier::new(),
             _debugfs <- debugfs::Debugfs::new(),
             // Last: from here on, others come in.
             _device: device::Registration::new()?,

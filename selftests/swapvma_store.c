@@ -25,6 +25,7 @@
 static const char *const module_of[] = {
 	[SV_LOOP] = "swapvma_block",
 	[SV_NULL] = "swapvma_block",
+	[SV_HOLE] = "swapvma_block",
 	[SV_NBD] = "swapvma_block",
 	[SV_EXT4] = "swapvma_file",
 	[SV_EXT4_1K] = "swapvma_file",
@@ -127,13 +128,15 @@ static void make_null(struct sv_store *store, size_t megabytes)
 		sv_die("%s: %s", store->null, strerror(errno));
 	snprintf(text, sizeof(text), "%zu", megabytes);
 	sv_null_set(store, "size", text);
-	sv_null_set(store, "memory_backed", "1");
-	sv_null_set(store, "discard", "1");
+	if (store->kind == SV_NULL) {
+		sv_null_set(store, "memory_backed", "1");
+		sv_null_set(store, "discard", "1");
+	}
 	/* A batch fits into one request. */
 	sv_null_set(store, "max_sectors", "1024");
 	/* Completes from a timer, in hard interrupt context. */
 	sv_null_set(store, "irqmode", "2");
-	sv_null_set(store, "completion_nsec", "100000");
+	sv_null_set(store, "completion_nsec", store->kind == SV_NULL ? "100000" : "200000000");
 	sv_null_set(store, "power", "1");
 	/* The device is called as the directory is. */
 	snprintf(store->path, sizeof(store->path), "/dev%.64s", strrchr(store->null, '/'));
@@ -240,6 +243,7 @@ void sv_store_make(struct sv_store *store, enum sv_store_kind kind, size_t megab
 		snprintf(store->path, sizeof(store->path), "%s", store->loop);
 		break;
 	case SV_NULL:
+	case SV_HOLE:
 		make_null(store, megabytes);
 		break;
 	case SV_NBD:
@@ -270,6 +274,7 @@ bool sv_store_end(struct sv_store *store)
 		ok &= end_loop(store);
 		break;
 	case SV_NULL:
+	case SV_HOLE:
 		ok &= !rmdir(store->null);
 		break;
 	case SV_EXT4:

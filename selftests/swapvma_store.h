@@ -17,6 +17,7 @@ enum sv_store_kind {
 	SV_NBD,		/* a device across a socket, served by nbdkit */
 	SV_EXT4,	/* a file on ext4 on a loop device, in pieces */
 	SV_EXT4_1K,	/* the same, in blocks of 1 KiB */
+	SV_HOLE,	/* a slow null_blk device that keeps nothing */
 	SV_SHMEM,	/* nothing to make */
 };
 

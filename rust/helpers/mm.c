@@ -387,28 +387,6 @@ bool swapvma_reclaim_may_wait(gfp_t gfp)
 	       !(current->flags & PF_KTHREAD);
 }
 
-/*
- * Pages that a zone of the node is below its watermark. An allocation may fail as
- * long as there are some: should_reclaim_retry() of mm/page_alloc.c then gives up
- * whatever was reclaimed, because it sees nothing reclaimable: our pages are on
- * no LRU list of the core.
- */
-unsigned long swapvma_node_missing(int nid)
-{
-	struct zone *zone = NODE_DATA(nid)->node_zones;
-	struct zone *end = zone + MAX_NR_ZONES;
-	unsigned long free, missing = 0;
-
-	for (; zone < end; zone++) {
-		if (!managed_zone(zone))
-			continue;
-		free = zone_page_state(zone, NR_FREE_PAGES);
-		if (free < low_wmark_pages(zone))
-			missing = max(missing, low_wmark_pages(zone) - free);
-	}
-	return missing;
-}
-
 void swapvma_account_reclaimed(unsigned long pages)
 {
 	mm_account_reclaimed_pages(pages);

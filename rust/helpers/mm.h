@@ -59,7 +59,6 @@ void swapvma_run_in_interrupt(void (*f)(void *arg), void *arg);
 bool swapvma_killed(void);
 void swapvma_cond_resched(void);
 bool swapvma_reclaim_may_wait(gfp_t gfp);
-unsigned long swapvma_node_missing(int nid);
 void swapvma_account_reclaimed(unsigned long pages);
 unsigned int swapvma_noreclaim_save(void);
 void swapvma_noreclaim_restore(unsigned int flags);
