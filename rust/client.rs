@@ -273,3 +273,77 @@ unsafe extern "C" fn swapvma_region_unpin(
         }
     }
 }
+
+#[kunit_tests(swapvma_client)]
+mod tests {
+    use super::*;
+    use crate::{
+        folio::PAGE_SIZE,
+        regions, //
+    };
+    use kernel::time::{
+        delay::fsleep,
+        Delta, //
+    };
+
+    fn region_of(pages: u64) -> Result<*mut ours::swapvma_region> {
+        let params = ours::swapvma_region_params {
+            size: size_of::<ours::swapvma_region_params>() as u32,
+            version: ours::SWAPVMA_ABI_VERSION,
+            bytes: pages * PAGE_SIZE as u64,
+            limit: u64::MAX,
+            driver: ptr::null(),
+            algorithm: ptr::null(),
+            options: ptr::null(),
+            owner: ptr::null_mut(),
+        };
+        // SAFETY: The parameters are valid.
+        kernel::error::from_err_ptr(unsafe { swapvma_region_create(&params) })
+    }
+
+    /// Waits until there are `count` regions: the last one may be put later.
+    fn are_left(count: u64) -> bool {
+        (0..1000).any(|_| {
+            fsleep(Delta::from_millis(10));
+            regions::count() == count
+        })
+    }
+
+    #[test]
+    fn a_pin_outlives_the_region() -> Result {
+        let before = regions::count();
+        let region = region_of(2)?;
+        let mut page = ptr::null_mut();
+        // SAFETY: The region was just created; there is room for one page.
+        let result = unsafe { swapvma_region_pin(region, 1, 1, &mut page) };
+        assert_eq!(result, 0);
+        // SAFETY: As above; it is used through its pin alone from here on.
+        unsafe { swapvma_region_put(region) };
+        assert_eq!(regions::count(), before + 1);
+        // SAFETY: The page is pinned.
+        let data = unsafe { ours::swapvma_folio_address(ours::swapvma_page_folio(page)) };
+        // SAFETY: As above, and nobody else has the region.
+        unsafe { data.cast::<u8>().write_bytes(1, PAGE_SIZE) };
+        fsleep(Delta::from_millis(100));
+        assert_eq!(regions::count(), before + 1);
+        // SAFETY: The page is pinned.
+        unsafe { swapvma_region_unpin(region, &mut page, 1, true) };
+        assert!(are_left(before));
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_be_pinned_changes_nothing() -> Result {
+        let before = regions::count();
+        let region = region_of(1)?;
+        let mut pages = [ptr::null_mut(); 2];
+        // SAFETY: The region was just created; there is room for two pages.
+        let result = unsafe { swapvma_region_pin(region, 0, 2, pages.as_mut_ptr()) };
+        assert_eq!(result, code::EINVAL.to_errno());
+        assert!(pages.iter().all(|page| page.is_null()));
+        // SAFETY: As above; it is not used afterwards.
+        unsafe { swapvma_region_put(region) };
+        assert!(are_left(before));
+        Ok(())
+    }
+}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Data survives: every page of a region eight times its limit, in any order of
- * access, from threads and processes, for every built-in algorithm and for the
- * test driver. Readers look through a shared or a private mapping.
+ * access, from threads and processes, for every built-in algorithm, the test
+ * driver and, with SWAPVMA_LONG=1, every other driver on all that it can keep pages
+ * on. Readers look through a shared or a private mapping.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,9 +12,12 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
+#include "swapvma_store.h"
 #include "swapvma_util.h"
 
-#define LIMIT	SV_BATCH
+#define LIMIT		SV_BATCH
+/* Slots for each page and its next copy, and to spare. */
+#define MEGABYTES	64
 
 FIXTURE(data)
 {
@@ -23,11 +27,14 @@ FIXTURE(data)
 	char *w;	/* shared, to write */
 	char *r;	/* to read */
 	uint8_t *gen;	/* generation of each page */
+	struct sv_store store;
+	bool skipped;
 };
 
 FIXTURE_VARIANT(data)
 {
-	const char *driver, *algorithm;
+	const char *driver, *algorithm;	/* or else @kind */
+	enum sv_store_kind kind;
 	int flags;
 };
 
@@ -61,12 +68,47 @@ FIXTURE_VARIANT_ADD(data, test_private)
 	.driver = "test", .algorithm = "", .flags = MAP_PRIVATE,
 };
 
+#define STORE(name, which)						\
+	FIXTURE_VARIANT_ADD(data, name)					\
+	{								\
+		.kind = which, .flags = MAP_SHARED,			\
+	};								\
+	FIXTURE_VARIANT_ADD(data, name##_private)			\
+	{								\
+		.kind = which, .flags = MAP_PRIVATE,			\
+	}
+
+STORE(loop, SV_LOOP);
+STORE(null_blk, SV_NULL);
+STORE(virtio, SV_VIRTIO);
+STORE(nbd, SV_NBD);
+STORE(ext4, SV_EXT4);
+STORE(ext4_1k, SV_EXT4_1K);
+STORE(xfs, SV_XFS);
+STORE(shmem, SV_SHMEM);
+
 FIXTURE_SETUP(data)
 {
+	const char *missing = NULL;
+
+	if (!variant->driver)
+		missing = sv_long() ? sv_store_missing(variant->kind) : "SWAPVMA_LONG=1 runs it";
+	self->skipped = missing;
+	if (missing)
+		SKIP(return, "%s", missing);
 	sv_begin(&self->base);
-	/* The store of the test driver bounds its regions. */
-	self->pages = strcmp(variant->driver, "test") ? sv_scale(8 * LIMIT) : 8 * LIMIT;
-	self->fd = sv_create(variant->driver, variant->algorithm, self->pages, LIMIT);
+	self->pages = sv_scale(8 * LIMIT);
+	if (variant->driver) {
+		/* The store of the test driver bounds its regions. */
+		if (!strcmp(variant->driver, "test"))
+			self->pages = 8 * LIMIT;
+		self->fd = sv_create(variant->driver, variant->algorithm, self->pages, LIMIT);
+	} else {
+		sv_store_make(&self->store, variant->kind, MEGABYTES);
+		self->fd = sv_try_create_with(self->store.driver, self->store.options,
+					      self->pages, LIMIT);
+		ASSERT_LE(0, self->fd);
+	}
 	self->w = sv_map_rw(self->fd, self->pages);
 	self->r = sv_map(self->fd, self->pages, PROT_READ, variant->flags);
 	self->gen = calloc(self->pages, 1);
@@ -75,6 +117,10 @@ FIXTURE_SETUP(data)
 
 FIXTURE_TEARDOWN_PARENT(data)
 {
+	if (self->skipped)
+		return;
+	if (!variant->driver)
+		EXPECT_TRUE(sv_store_end(&self->store));
 	EXPECT_TRUE(sv_end(&self->base));
 }
 

@@ -32,8 +32,8 @@ static void wait_for_the_end(void)
 		;
 }
 
-/* Fills a region of @driver, pages it out, reads it back. */
-static void use(const char *driver)
+/* A region of @driver that is paged out. */
+static char *make(const char *driver)
 {
 	int fd = sv_create(driver, "", PAGES, SV_BATCH);
 	char *map = sv_map_rw(fd, PAGES);
@@ -42,6 +42,12 @@ static void use(const char *driver)
 	if (!sv_pageout_all(fd))
 		sv_die("the region does not page out");
 	close(fd);
+	return map;
+}
+
+/* Reads a region back and lets it go. */
+static void check(char *map)
+{
 	if (sv_check_range(map, 0, PAGES, SV_TEXT, 1))
 		sv_die("the content is wrong");
 	sv_unmap(map, PAGES);
@@ -67,16 +73,25 @@ static void unload(const char *module)
 		sv_die("rmmod %s: %s", module, strerror(errno));
 }
 
+/* A drained driver goes before the regions whose pages it had. */
 static int rounds(unsigned long number)
 {
 	unsigned long i;
+	char *map[2];
+	int ret;
 
 	for (i = 0; i < number; i++) {
 		load("swapvma");
 		load("swapvma_test");
-		use("ram");
-		use("test");
+		sv_set_word("drained", "Y");
+		map[0] = make("ram");
+		map[1] = make("test");
+		ret = sv_control("drain test ram");
+		if (ret)
+			sv_die("drain: %s", strerror(-ret));
 		unload("swapvma_test");
+		check(map[0]);
+		check(map[1]);
 		if (!sv_wait_for(nothing_exists()))
 			sv_die("something exists that nobody uses");
 		unload("swapvma");

@@ -130,9 +130,11 @@ FIXTURE(nbd)
 
 FIXTURE_SETUP(nbd)
 {
-	self->skipped = !sv_has_nbd();
-	if (self->skipped)
-		SKIP(return, "nbdkit, nbd-client and /dev/nbd0 are needed");
+	const char *missing = sv_store_missing(SV_NBD);
+
+	self->skipped = missing;
+	if (missing)
+		SKIP(return, "%s", missing);
 	sv_begin(&self->base);
 	sv_store_make(&self->store, SV_NBD, MEGABYTES);
 	self->fd = sv_try_create_with("block", self->store.options, SLOTS, SV_NO_LIMIT);

@@ -100,6 +100,43 @@ TEST_F(block, options)
 	ASSERT_TRUE(sv_wait_for(!try_path("block", path, ",discard=on")));
 }
 
+/* Whatever is wrong with a request, the log has one line about it. */
+TEST_F(block, one_line_each)
+{
+	static const char *const wrong[] = {
+		"", "path", "size=1M", "path=/dev/no_such_device", "path=/dev/null", "path=/dev",
+	};
+	int kmsg = sv_kmsg_open();
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		ASSERT_GT(0, sv_try_create_with("block", wrong[i], PAGES, SV_NO_LIMIT));
+		ASSERT_EQ(1, sv_kmsg_count(kmsg, "driver block refuses a region"));
+	}
+	ASSERT_EQ(-ENODEV, sv_try_create("no_such_driver", "", PAGES, SV_NO_LIMIT));
+	ASSERT_EQ(1, sv_kmsg_count(kmsg, "no_such_driver"));
+	ASSERT_EQ(0, try_path("block", self->store.path, ""));
+	ASSERT_EQ(0, sv_kmsg_count(kmsg, "block"));
+}
+
+/* Up to a page, as any of them can be written alone then. */
+TEST_F(block, sector_sizes)
+{
+	int fd = open(self->store.path, O_RDWR), ret;
+	unsigned long size;
+
+	ASSERT_LE(0, fd);
+	for (size = 512; size <= 4 * SV_PAGE; size *= 2) {
+		ret = ioctl(fd, LOOP_SET_BLOCK_SIZE, size);
+		if (ret && size > SV_PAGE)
+			SKIP(break, "this kernel has no blocks larger than a page");
+		ASSERT_EQ(0, ret);
+		ASSERT_EQ(size > SV_PAGE ? -EINVAL : 0, try_path("block", self->store.path, ""))
+			TH_LOG("blocks of %lu bytes", size);
+	}
+	ASSERT_EQ(0, close(fd));
+}
+
 TEST_F(block, path)
 {
 	ASSERT_EQ(-ENOENT, try_path("block", "/dev/no_such_device", ""));
@@ -160,7 +197,7 @@ FIXTURE_SETUP(file)
 {
 	sv_begin(&self->base);
 	sv_store_make(&self->store, SV_EXT4, 1);
-	snprintf(self->other, sizeof(self->other), "%.4000s/ext4/file", self->store.under);
+	snprintf(self->other, sizeof(self->other), "%.4000s/mount/file", self->store.under);
 }
 
 FIXTURE_TEARDOWN_PARENT(file)

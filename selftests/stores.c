@@ -50,6 +50,11 @@ FIXTURE_VARIANT_ADD(stores, null_blk)
 	.kind = SV_NULL,
 };
 
+FIXTURE_VARIANT_ADD(stores, virtio)
+{
+	.kind = SV_VIRTIO,
+};
+
 FIXTURE_VARIANT_ADD(stores, nbd)
 {
 	.kind = SV_NBD,
@@ -65,6 +70,11 @@ FIXTURE_VARIANT_ADD(stores, ext4_1k)
 	.kind = SV_EXT4_1K,
 };
 
+FIXTURE_VARIANT_ADD(stores, xfs)
+{
+	.kind = SV_XFS,
+};
+
 FIXTURE_VARIANT_ADD(stores, shmem)
 {
 	.kind = SV_SHMEM,
@@ -72,9 +82,11 @@ FIXTURE_VARIANT_ADD(stores, shmem)
 
 FIXTURE_SETUP(stores)
 {
-	self->skipped = variant->kind == SV_NBD && !sv_has_nbd();
-	if (self->skipped)
-		SKIP(return, "nbdkit, nbd-client and /dev/nbd0 are needed");
+	const char *missing = sv_store_missing(variant->kind);
+
+	self->skipped = missing;
+	if (missing)
+		SKIP(return, "%s", missing);
 	sv_begin(&self->base);
 	sv_store_make(&self->store, variant->kind, MEGABYTES);
 	self->fd = sv_try_create_with(self->store.driver, self->store.options, PAGES, LIMIT);
@@ -216,6 +228,8 @@ TEST_F_TIMEOUT(stores, full, SV_LONG_TIMEOUT)
 	size_t more = SLOTS + SV_BATCH;
 	char *map;
 
+	if (variant->kind == SV_VIRTIO)
+		SKIP(return, "a small device is needed");
 	ASSERT_EQ(0, sv_set_limit(self->fd, SV_NO_LIMIT));
 	ASSERT_EQ(0, ftruncate(self->fd, more * SV_PAGE));
 	map = sv_map_rw(self->fd, more);
@@ -229,6 +243,31 @@ TEST_F_TIMEOUT(stores, full, SV_LONG_TIMEOUT)
 	ASSERT_EQ(0, sv_punch(self->fd, 0, 2 * SV_BATCH));
 	ASSERT_TRUE(sv_pageout_all(self->fd));
 	ASSERT_EQ(0, sv_check_range(map, 2 * SV_BATCH, more - 2 * SV_BATCH, SV_RANDOM, 1));
+}
+
+/* Slots are where the file has blocks: a filesystem without room is none of ours. */
+TEST_F_TIMEOUT(stores, filesystem_full, SV_LONG_TIMEOUT)
+{
+	static const char zeroes[64 << 10];
+	char path[PATH_MAX + 8];
+	ssize_t n;
+	int fd;
+
+	if (strcmp(self->store.driver, "file") || variant->kind == SV_XFS)
+		SKIP(return, "a small filesystem is needed");
+	snprintf(path, sizeof(path), "%s.filler", self->store.path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_LE(0, fd);
+	while ((n = write(fd, zeroes, sizeof(zeroes))) > 0)
+		;
+	ASSERT_EQ(-1, n);
+	ASSERT_EQ(ENOSPC, errno);
+	sv_fill_range(self->map, 0, PAGES, SV_RANDOM, 1);
+	ASSERT_TRUE(sv_pageout_all(self->fd));
+	ASSERT_EQ(0, SV_STAT(self->fd, no_space));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_RANDOM, 1));
+	ASSERT_SWAPPED();
+	ASSERT_EQ(0, close(fd));
 }
 
 /* Requests and sectors that were written or discarded; see block/stat.rst. */
@@ -307,7 +346,7 @@ TEST_F(stores, in_use)
 	if (variant->kind == SV_SHMEM)
 		SKIP(return, "nobody else can reach it");
 	ASSERT_EQ(-EBUSY, sv_try_create_with(self->store.driver, self->store.options, PAGES, LIMIT));
-	if (variant->kind != SV_EXT4 && variant->kind != SV_EXT4_1K) {
+	if (strcmp(self->store.driver, "file")) {
 		ASSERT_EQ(-1, open(path, O_RDWR | O_EXCL));
 		ASSERT_EQ(EBUSY, errno);
 		return;

@@ -21,14 +21,18 @@
 #define CONFIGFS	"/sys/kernel/config"
 #define NBD_DEVICE	"/dev/nbd0"
 #define ARGS_MAX	16
+/* mkfs.xfs makes none that is smaller. */
+#define XFS_MEGABYTES	300
 
 static const char *const module_of[] = {
 	[SV_LOOP] = "swapvma_block",
 	[SV_NULL] = "swapvma_block",
 	[SV_HOLE] = "swapvma_block",
+	[SV_VIRTIO] = "swapvma_block",
 	[SV_NBD] = "swapvma_block",
 	[SV_EXT4] = "swapvma_file",
 	[SV_EXT4_1K] = "swapvma_file",
+	[SV_XFS] = "swapvma_file",
 	[SV_SHMEM] = "swapvma_shmem",
 };
 
@@ -142,10 +146,49 @@ static void make_null(struct sv_store *store, size_t megabytes)
 	snprintf(store->path, sizeof(store->path), "/dev%.64s", strrchr(store->null, '/'));
 }
 
-bool sv_has_nbd(void)
+/* A disk with this serial number is there to be written to. */
+static bool find_virtio(char *path, size_t size)
 {
-	return !sv_run("nbdkit", "--version", NULL) && !sv_run("nbd-client", "-V", NULL) &&
-	       !access(NBD_DEVICE, F_OK);
+	char attribute[64], serial[32];
+	int letter;
+
+	for (letter = 'a'; letter <= 'z'; letter++) {
+		snprintf(attribute, sizeof(attribute), "/sys/block/vd%c/serial", letter);
+		if (sv_read_file(attribute, serial, sizeof(serial)) &&
+		    !strncmp(serial, "swapvma", strlen("swapvma"))) {
+			snprintf(path, size, "/dev/vd%c", letter);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool has_filesystem(const char *name)
+{
+	char text[4096];
+
+	return sv_read_file("/proc/filesystems", text, sizeof(text)) && strstr(text, name);
+}
+
+const char *sv_store_missing(enum sv_store_kind kind)
+{
+	char path[32];
+
+	switch (kind) {
+	case SV_VIRTIO:
+		return find_virtio(path, sizeof(path)) ? NULL : "scripts/vm --disk is needed";
+	case SV_NBD:
+		if (sv_run("nbdkit", "--version", NULL) || sv_run("nbd-client", "-V", NULL) ||
+		    access(NBD_DEVICE, F_OK))
+			return "nbdkit, nbd-client and " NBD_DEVICE " are needed";
+		return NULL;
+	case SV_XFS:
+		if (sv_run("mkfs.xfs", "-V", NULL) || !has_filesystem("xfs"))
+			return "mkfs.xfs and a kernel with XFS are needed";
+		return NULL;
+	default:
+		return NULL;
+	}
 }
 
 /* io_flusher lies beside the test. */
@@ -201,25 +244,38 @@ static void make_pieces(const char *path, size_t megabytes)
 	close(fds[1]);
 }
 
-static void make_ext4(struct sv_store *store, size_t megabytes)
+static const char *filesystem_of(const struct sv_store *store)
+{
+	return store->kind == SV_XFS ? "xfs" : "ext4";
+}
+
+static int make_filesystem(const struct sv_store *store)
 {
 	const char *block = store->kind == SV_EXT4_1K ? "1024" : "4096";
+
+	if (store->kind == SV_XFS)
+		return sv_run("mkfs.xfs", "-q", store->loop, NULL);
+	return sv_run("mkfs.ext4", "-q", "-b", block, store->loop, NULL);
+}
+
+static void mount_file(struct sv_store *store, size_t megabytes)
+{
+	const char *type = filesystem_of(store);
 	char dir[PATH_MAX];
 
-	make_loop(store, 2 * megabytes + 16);
-	snprintf(dir, sizeof(dir), "%.4000s/ext4", store->under);
-	snprintf(store->path, sizeof(store->path), "%.4000s/ext4/cold", store->under);
-	if (mkdir(dir, 0700) || sv_run("mkfs.ext4", "-q", "-b", block, store->loop, NULL) ||
-	    mount(store->loop, dir, "ext4", 0, NULL))
-		sv_die("ext4 on %s: %s", store->loop, strerror(errno));
+	make_loop(store, store->kind == SV_XFS ? XFS_MEGABYTES : 2 * megabytes + 16);
+	snprintf(dir, sizeof(dir), "%.4000s/mount", store->under);
+	snprintf(store->path, sizeof(store->path), "%.4000s/mount/cold", store->under);
+	if (mkdir(dir, 0700) || make_filesystem(store) || mount(store->loop, dir, type, 0, NULL))
+		sv_die("%s on %s: %s", type, store->loop, strerror(errno));
 	make_pieces(store->path, megabytes);
 }
 
-static bool end_ext4(struct sv_store *store)
+static bool unmount_file(struct sv_store *store)
 {
 	char dir[PATH_MAX];
 
-	snprintf(dir, sizeof(dir), "%.4000s/ext4", store->under);
+	snprintf(dir, sizeof(dir), "%.4000s/mount", store->under);
 	/* The last reference to the file may be put in a work item. */
 	return sv_wait_for(!umount(dir)) && !rmdir(dir) && end_loop(store);
 }
@@ -246,12 +302,16 @@ void sv_store_make(struct sv_store *store, enum sv_store_kind kind, size_t megab
 	case SV_HOLE:
 		make_null(store, megabytes);
 		break;
+	case SV_VIRTIO:
+		find_virtio(store->path, sizeof(store->path));
+		break;
 	case SV_NBD:
 		make_nbd(store, megabytes);
 		break;
 	case SV_EXT4:
 	case SV_EXT4_1K:
-		make_ext4(store, megabytes);
+	case SV_XFS:
+		mount_file(store, megabytes);
 		break;
 	case SV_SHMEM:
 		snprintf(store->options, sizeof(store->options), "size=%zuM", megabytes);
@@ -279,8 +339,10 @@ bool sv_store_end(struct sv_store *store)
 		break;
 	case SV_EXT4:
 	case SV_EXT4_1K:
-		ok &= end_ext4(store);
+	case SV_XFS:
+		ok &= unmount_file(store);
 		break;
+	case SV_VIRTIO:
 	case SV_NBD:
 	case SV_SHMEM:
 		break;

@@ -14,10 +14,12 @@
 enum sv_store_kind {
 	SV_LOOP,	/* a loop device; its file is on tmpfs */
 	SV_NULL,	/* a null_blk device that completes in hard interrupts */
+	SV_VIRTIO,	/* the virtio-blk device of scripts/vm --disk */
 	SV_NBD,		/* a device across a socket, served by nbdkit */
 	SV_EXT4,	/* a file on ext4 on a loop device, in pieces */
 	SV_EXT4_1K,	/* the same, in blocks of 1 KiB */
 	SV_HOLE,	/* a slow null_blk device that keeps nothing */
+	SV_XFS,		/* a file on XFS on a loop device */
 	SV_SHMEM,	/* nothing to make */
 };
 
@@ -38,8 +40,8 @@ void sv_store_make(struct sv_store *store, enum sv_store_kind kind, size_t megab
 /* The region is gone; unloads the module. Whether all of it went away. */
 bool sv_store_end(struct sv_store *store);
 
-/* Whether the programs that nbd needs are installed. */
-bool sv_has_nbd(void);
+/* What is missing for a store of this kind, NULL if nothing is. */
+const char *sv_store_missing(enum sv_store_kind kind);
 
 /* A file of @megabytes of zeroes, or a sparse one. */
 void sv_make_file(const char *path, size_t megabytes, bool sparse);
