@@ -142,6 +142,30 @@ TEST_F(drivers, kept_and_retry_do_not)
 	ASSERT_ALL_THERE(&self->region);
 }
 
+/* What the driver does not want comes round later than what it could not take. */
+TEST_F(drivers, kept_is_offered_later_than_retry)
+{
+	size_t half = PAGES / 2, limit = PAGES - SV_BATCH / 2;
+	long kept, retried;
+
+	/* The clock comes by all pages, and none can leave. */
+	sv_set_word("answer", "retry");
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, limit));
+	ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, retried) >= 2 * PAGES));
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_NO_LIMIT));
+	sv_set_word("answer", "kept");
+	ASSERT_EQ(0, sv_pageout(self->region.fd, 0, half));
+	sv_set_word("answer", "stored");
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, limit));
+	ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, resident) <= limit));
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_NO_LIMIT));
+	kept = sv_prefetch(self->region.fd, 0, half);
+	retried = sv_prefetch(self->region.fd, half, half);
+	ASSERT_EQ(0, kept);
+	ASSERT_LT(0, retried);
+	ASSERT_ALL_THERE(&self->region);
+}
+
 /* Pages of one region that are with two drivers. */
 TEST_F(drivers, two_hold_pages_at_a_time)
 {
