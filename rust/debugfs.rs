@@ -2,7 +2,7 @@
 
 //! What the administrator can look at in debugfs.
 
-use crate::{drain, driver, record, region::OpenRegion, regions, stats};
+use crate::{drain, driver, flaw, record, region::OpenRegion, regions, stats};
 use kernel::{
     debugfs::{
         Dir,
@@ -27,6 +27,10 @@ pub(crate) struct Debugfs {
     control: File<()>,
     #[pin]
     mappings: File<()>,
+    /// Only where tests put bugs back.
+    #[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
+    #[pin]
+    flaw: File<()>,
     _dir: Dir,
 }
 
@@ -40,6 +44,8 @@ impl Debugfs {
             drivers <- dir.read_callback_file(c"drivers", (), &show_drivers),
             control <- dir.write_callback_file(c"control", (), &control),
             mappings <- dir.read_callback_file(c"mappings", (), &show_mappings),
+            #[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
+            flaw <- dir.read_write_callback_file(c"flaw", (), &show_flaws, &put_back),
             _dir: dir.clone(),
         })
     }
@@ -151,4 +157,26 @@ fn show_mappings(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
             region.counters.munmap_waits.load()
         )
     })
+}
+
+/// The flaws that are there, and how many tasks are held up.
+#[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
+fn show_flaws(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut result = Ok(());
+    let held = flaw::for_each(|name| {
+        if result.is_ok() {
+            result = writeln!(f, "{name}");
+        }
+    });
+    result?;
+    writeln!(f, "held {held}")
+}
+
+/// Puts back the flaws that are named, and takes the others out.
+#[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
+fn put_back(_: &(), user: &mut UserSliceReader) -> Result {
+    let mut line = [0; 128];
+    let line = line.get_mut(..user.len()).ok_or(EINVAL)?;
+    user.read_slice(line)?;
+    flaw::put_back(line)
 }

@@ -22,6 +22,10 @@ use crate::{
         State,
         Stored, //
     },
+    flaw::{
+        self,
+        Flaw, //
+    },
     folio::{
         Frozen,
         Locked, //
@@ -245,6 +249,8 @@ fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
     let Found::Page(folio) = region.find(index) else {
         return None;
     };
+    // From here on, what was found may be another page's, or none.
+    flaw::hold_swapper();
     let page = match operation {
         Operation::Swapout => {
             let mlocked = region.is_mlocked(index);
@@ -256,7 +262,8 @@ fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
         }
         Operation::Launder => folio.lock(),
     };
-    (region.owns(&page) && is_resident()).then_some(page)
+    let is_current = region.owns(&page) && is_resident();
+    (is_current || flaw::is(Flaw::StaleRecord)).then_some(page)
 }
 
 /// Drops those of the candidates that need no write. Returns how many. For the

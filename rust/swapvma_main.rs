@@ -55,6 +55,7 @@ mod drain;
 mod driver;
 mod drivers;
 mod fault;
+mod flaw;
 mod populate;
 mod prime;
 mod punch;

@@ -3,12 +3,14 @@
  * One interleaving per test: the driver is stopped in the middle of a swapout
  * or a swapin, something happens to the same pages, the driver goes on.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -195,6 +197,51 @@ TEST_F(stop, fork_during_swapout)
 	ASSERT_EQ(0, sv_reap(child));
 	ASSERT_LE(0, sv_pageout_join(&self->pageout));
 	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
+}
+
+/*
+ * The swapper finds page 0, and before it locks the page, that is punched and
+ * written anew: what it found is stale. A pipe holds the old page, so that nothing
+ * but the second look at the entry tells.
+ */
+#define FIND_A_STALE_RECORD(flaw)						\
+	do {									\
+		struct iovec page = { .iov_base = self->map, .iov_len = SV_PAGE };	\
+		int held[2];							\
+										\
+		if (!sv_put_back("hold_swapper " flaw))				\
+			SKIP(return, "nothing can be put back");		\
+		ASSERT_EQ(0, pipe(held));					\
+		ASSERT_EQ(SV_PAGE, vmsplice(held[1], &page, 1, 0));		\
+		sv_pageout_start(&self->pageout, self->fd, 0, 1);		\
+		ASSERT_TRUE(sv_wait_for(sv_held() == 1));			\
+		ASSERT_EQ(0, sv_punch(self->fd, 0, 1));				\
+		sv_fill(self->map, SV_TEXT, 0, 2);				\
+		ASSERT_TRUE(sv_put_back(flaw));					\
+		ASSERT_EQ(0, sv_pageout_join(&self->pageout));			\
+		ASSERT_TRUE(sv_put_back(""));					\
+		close(held[0]);							\
+		close(held[1]);							\
+	} while (0)
+
+TEST_F(stop, a_stale_record_is_left_alone)
+{
+	FIND_A_STALE_RECORD("");
+	ASSERT_TRUE(sv_pageout_all(self->fd));
+	ASSERT_TRUE(sv_check(self->map, SV_TEXT, 0, 2));
+	ASSERT_EQ(0, sv_check_range(self->map, 1, PAGES - 1, SV_TEXT, 1));
+}
+
+/*
+ * Without the second look, the old page is written in the name of the new one,
+ * which is left as being written, and never leaves.
+ */
+TEST_F(stop, a_stale_record_is_noticed)
+{
+	FIND_A_STALE_RECORD("stale_record");
+	ASSERT_EQ(PAGES - 1, sv_pageout(self->fd, 0, PAGES));
+	ASSERT_EQ(0, sv_pageout(self->fd, 0, PAGES));
+	ASSERT_EQ(1, SV_STAT(self->fd, resident));
 }
 
 struct writer {

@@ -313,6 +313,7 @@ void sv_reset_knobs(void)
 	for (i = 0; i < ARRAY_SIZE(zero); i++)
 		sv_set(zero[i], 0);
 	sv_set("release", 1);
+	sv_put_back("");
 }
 
 bool sv_shown_in_swapout(void)
@@ -381,6 +382,25 @@ int sv_control(const char *line)
 	ret = ret < 0 ? -errno : 0;
 	close(fd);
 	return ret;
+}
+
+bool sv_put_back(const char *flaws)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "%s\n", flaws);
+	return sv_write_file(SV_DEBUG "flaw", line);
+}
+
+uint64_t sv_held(void)
+{
+	char text[256], *held;
+	uint64_t value = 0;
+
+	if (!sv_read_file(SV_DEBUG "flaw", text, sizeof(text)))
+		sv_die(SV_DEBUG "flaw: %s", strerror(errno));
+	held = strstr(text, "held ");
+	return held && sscanf(held, "held %" SCNu64, &value) == 1 ? value : 0;
 }
 
 pid_t sv_swapper(const char *driver)

@@ -149,6 +149,13 @@ bool sv_quarantined(const char *driver);
 /* What the administrator asks for: 0 or -errno. */
 int sv_control(const char *line);
 
+/*
+ * Bugs that are put back into the module, by name: "" for none, "hold_swapper" to
+ * hold it up. False if the kernel has no such thing. The tasks that are held up.
+ */
+bool sv_put_back(const char *flaws);
+uint64_t sv_held(void);
+
 /* Whether "mappings" shows a region as being in a swapout. */
 bool sv_shown_in_swapout(void);
 
