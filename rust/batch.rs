@@ -115,7 +115,8 @@ pub(crate) struct Inner {
     launder: Word,
     /// Pages that the driver may still take from the memory reserves.
     reserves: Word,
-    /// For a driver that needs pages which do not change: their copies.
+    /// For a driver that needs pages which do not change: their copies. They are no
+    /// windows: the driver has them until it answers, which may be never.
     copies: KVec<Folio>,
     /// The swapper waits here for the driver, and for work.
     #[pin]

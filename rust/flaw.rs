@@ -30,6 +30,8 @@ use kernel::{
 /// A bug put back on purpose.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
+    /// The driver `ram` takes its windows one by one: the deadlock of 2002.
+    SecondReservation,
     /// Whoever found a page acts on it whatever became of its entry meanwhile.
     StaleRecord,
     /// None: the swapper stops between finding a page and looking again.
@@ -37,10 +39,15 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    const ALL: [Self; 2] = [Self::StaleRecord, Self::HoldSwapper];
+    const ALL: [Self; 3] = [
+        Self::SecondReservation,
+        Self::StaleRecord,
+        Self::HoldSwapper,
+    ];
 
     fn name(self) -> &'static str {
         match self {
+            Self::SecondReservation => "second_reservation",
             Self::StaleRecord => "stale_record",
             Self::HoldSwapper => "hold_swapper",
         }

@@ -61,6 +61,51 @@ pub(crate) fn wait_for_page() {
     wait_for_folio();
 }
 
+/// Who reserves windows, and whose they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reserver {
+    /// A task, of the subsystem's own.
+    Task,
+    /// The swapper, of the subsystem's own.
+    Swapper,
+    /// The driver `ram`, of its own.
+    Ram,
+}
+
+impl Reserver {
+    fn to_c(self) -> bindings::swapvma_reservation {
+        match self {
+            Self::Task => bindings::swapvma_reservation::SWAPVMA_RESERVED_BY_TASK,
+            Self::Swapper => bindings::swapvma_reservation::SWAPVMA_RESERVED_BY_SWAPPER,
+            Self::Ram => bindings::swapvma_reservation::SWAPVMA_RESERVED_BY_RAM,
+        }
+    }
+}
+
+/// The calling task has windows, or waits for them. It neither passes them on to
+/// another task nor asks for more.
+pub(crate) struct Reserving(Reserver, NotThreadSafe);
+
+impl Reserving {
+    /// Tells lockdep, before the wait. May sleep.
+    pub(crate) fn enter(who: Reserver) -> Self {
+        if cfg!(CONFIG_LOCKDEP) {
+            // SAFETY: No precondition; `Drop` releases in the same task.
+            unsafe { bindings::swapvma_reservation_acquire(who.to_c()) };
+        }
+        Self(who, NotThreadSafe)
+    }
+}
+
+impl Drop for Reserving {
+    fn drop(&mut self) {
+        if cfg!(CONFIG_LOCKDEP) {
+            // SAFETY: `enter` acquired it, and the type is not `Send`.
+            unsafe { bindings::swapvma_reservation_release(self.0.to_c()) };
+        }
+    }
+}
+
 /// A section in which allocations do not enter reclaim (`PF_MEMALLOC`).
 pub(crate) struct NoReclaim(u32, NotThreadSafe);
 

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Wait queues, killable and with timeouts, which the kernel crate's `CondVar`
-//! does not offer.
+//! does not offer, and turns, which come in order.
 //!
-//! C header: [`include/linux/wait.h`](srctree/include/linux/wait.h)
+//! C headers: [`include/linux/wait.h`](srctree/include/linux/wait.h),
+//! [`include/linux/semaphore.h`](srctree/include/linux/semaphore.h)
 
-use crate::error::{
-    code,
-    Result, //
+use crate::{
+    bindings as ours,
+    error::{
+        code,
+        Result, //
+    }, //
 };
 use core::{
     mem::MaybeUninit,
@@ -127,5 +131,60 @@ impl WaitQueue {
         // SAFETY: Queue and entry are those of `prepare_to_wait_event`.
         unsafe { bindings::finish_wait(self.head.get(), entry.as_mut_ptr()) };
         result
+    }
+}
+
+/// What one task has at a time. The others wait in the order in which they came.
+///
+/// Lockdep does not see it: whoever waits has said before what that is for.
+#[pin_data]
+pub(crate) struct Turn {
+    #[pin]
+    semaphore: Opaque<bindings::semaphore>,
+}
+
+// SAFETY: A semaphore has its own lock; it may be used from any task.
+unsafe impl Send for Turn {}
+// SAFETY: As above.
+unsafe impl Sync for Turn {}
+
+impl Turn {
+    /// Nobody has it.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            semaphore <- Opaque::ffi_init(|slot| {
+                // SAFETY: `slot` is valid for a semaphore that is pinned from now on.
+                unsafe { ours::swapvma_semaphore_init(slot) }
+            }),
+        })
+    }
+
+    /// Waits for the turn, and has it until the value is dropped. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if a signal of `signals` came first.
+    pub(crate) fn wait(&self, signals: Signals) -> Result<HasTurn<'_>> {
+        if signals == Signals::Kill {
+            // SAFETY: The semaphore was initialised.
+            if unsafe { bindings::down_killable(self.semaphore.get()) } != 0 {
+                return Err(code::EINTR);
+            }
+        } else {
+            // SAFETY: The semaphore was initialised.
+            unsafe { bindings::down(self.semaphore.get()) };
+        }
+        Ok(HasTurn(self))
+    }
+}
+
+/// The caller has the turn.
+#[must_use = "the next one gets the turn when this is dropped"]
+pub(crate) struct HasTurn<'a>(&'a Turn);
+
+impl Drop for HasTurn<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The semaphore was initialised, and is this caller's.
+        unsafe { bindings::up(self.0.semaphore.get()) };
     }
 }

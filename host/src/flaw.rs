@@ -84,6 +84,13 @@ pub(crate) enum Flaw {
     QuarantineLate,
     /// An answer that came late is applied.
     LateApplies,
+
+    /// An operation takes its windows one by one: the deadlock of 2002.
+    OneByOne,
+    /// Who comes later takes windows that others wait for.
+    Barges,
+    /// Who gives windows back does not look for waiters after that.
+    LooksBeforeGiving,
 }
 
 thread_local! {

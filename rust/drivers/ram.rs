@@ -28,6 +28,10 @@ use crate::{
         code,
         Result, //
     },
+    flaw::{
+        self,
+        Flaw, //
+    },
     window::{
         self,
         Bytes,
@@ -120,7 +124,7 @@ impl Store {
         Ok(Self {
             codec,
             pool: zsmalloc::Pool::new(algorithm.pool_name())?,
-            windows: window::Pool::new(0, WINDOWS)?,
+            windows: window::Pool::of_ram(0, WINDOWS)?,
             reserves_busy: Word::new(0),
         })
     }
@@ -312,10 +316,17 @@ impl Driver for Ram {
         let store = &region.store;
         // Neither fails: the pool has as many for the swapper. If one did, the
         // pages would stay in memory.
-        let Ok(windows) = store.windows.reserve(WINDOWS, User::Swapper) else {
+        let one_by_one = flaw::is(Flaw::SecondReservation);
+        let count = if one_by_one { 1 } else { WINDOWS };
+        let Ok(windows) = store.windows.reserve(count, User::Swapper) else {
             return;
         };
-        let (Ok(mut page), Ok(mut packed)) = (windows.take(), windows.take()) else {
+        let second = one_by_one.then(|| store.windows.reserve(1, User::Swapper));
+        let others = match &second {
+            Some(Ok(others)) => others,
+            _ => &windows,
+        };
+        let (Ok(mut page), Ok(mut packed)) = (windows.take(), others.take()) else {
             return;
         };
         let Some(page) = page.first_chunk_mut::<PAGE_SIZE>() else {

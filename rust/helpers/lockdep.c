@@ -33,6 +33,14 @@ static struct lockdep_map swapvma_folio_map =
 	STATIC_LOCKDEP_MAP_INIT("swapvma_folio", &swapvma_folio_map);
 static struct lockdep_map swapvma_remote_map =
 	STATIC_LOCKDEP_MAP_INIT("swapvma_remote", &swapvma_remote_map);
+static struct lockdep_map swapvma_reservation_maps[] = {
+	[SWAPVMA_RESERVED_BY_TASK] = STATIC_LOCKDEP_MAP_INIT("swapvma_reservation",
+			&swapvma_reservation_maps[SWAPVMA_RESERVED_BY_TASK]),
+	[SWAPVMA_RESERVED_BY_SWAPPER] = STATIC_LOCKDEP_MAP_INIT("swapvma_reservation_swapper",
+			&swapvma_reservation_maps[SWAPVMA_RESERVED_BY_SWAPPER]),
+	[SWAPVMA_RESERVED_BY_RAM] = STATIC_LOCKDEP_MAP_INIT("swapvma_reservation_ram",
+			&swapvma_reservation_maps[SWAPVMA_RESERVED_BY_RAM]),
+};
 #endif
 
 /* What is read here may be freed a grace period later. */
@@ -107,6 +115,35 @@ void swapvma_folio_begin(void)
 void swapvma_folio_end(void)
 {
 	lock_map_release(&swapvma_folio_map);
+}
+
+/*
+ * Whoever waits for windows waits for those who have some. The map is held
+ * exclusively from before that wait until they are given back, so that an
+ * operation that asks twice is reported when it does so for the first time,
+ * however many windows are free. That the swapper has windows of its own helps
+ * others against tasks, not an operation against itself.
+ */
+void swapvma_reservation_acquire(enum swapvma_reservation who)
+{
+#ifdef CONFIG_LOCKDEP
+	enum swapvma_reservation other = who == SWAPVMA_RESERVED_BY_TASK ?
+		SWAPVMA_RESERVED_BY_SWAPPER : SWAPVMA_RESERVED_BY_TASK;
+
+	lock_map_acquire(&swapvma_reservation_maps[who]);
+	if (who == SWAPVMA_RESERVED_BY_RAM ||
+	    !lock_is_held(&swapvma_reservation_maps[other]))
+		return;
+	lock_map_acquire(&swapvma_reservation_maps[other]);
+	lock_map_release(&swapvma_reservation_maps[other]);
+#endif
+}
+
+void swapvma_reservation_release(enum swapvma_reservation who)
+{
+#ifdef CONFIG_LOCKDEP
+	lock_map_release(&swapvma_reservation_maps[who]);
+#endif
 }
 
 /*

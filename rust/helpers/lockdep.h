@@ -8,11 +8,20 @@
 struct inode;
 struct list_lru;
 
+/* Whose windows are reserved, and who asks: a class each. */
+enum swapvma_reservation {
+	SWAPVMA_RESERVED_BY_TASK,
+	SWAPVMA_RESERVED_BY_SWAPPER,
+	SWAPVMA_RESERVED_BY_RAM,
+};
+
 void swapvma_rcu_enter(void);
 void swapvma_rcu_leave(void);
 void swapvma_entry_acquire(void);
 void swapvma_entry_release(void);
 void swapvma_callback_wait(enum swapvma_callback callback);
+void swapvma_reservation_acquire(enum swapvma_reservation who);
+void swapvma_reservation_release(enum swapvma_reservation who);
 void swapvma_folio_wait(void);
 void swapvma_folio_begin(void);
 void swapvma_folio_end(void);

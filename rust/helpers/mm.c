@@ -9,6 +9,7 @@
 #include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/semaphore.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
 #include <linux/vmstat.h>
@@ -312,6 +313,12 @@ vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
 u64 swapvma_vma_pages(const struct vm_area_struct *vma)
 {
 	return vma_pages(vma);
+}
+
+/* For one task at a time. */
+void swapvma_semaphore_init(struct semaphore *semaphore)
+{
+	sema_init(semaphore, 1);
 }
 
 struct workqueue_struct *swapvma_alloc_workqueue(void)

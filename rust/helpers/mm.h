@@ -4,6 +4,7 @@
 
 #include <linux/mm.h>
 
+struct semaphore;
 struct workqueue_struct;
 
 /* Flags that are built with BIT(), which bindgen does not see through. */
@@ -51,6 +52,7 @@ vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
 				 pgoff_t index, bool write);
 u64 swapvma_vma_pages(const struct vm_area_struct *vma);
 
+void swapvma_semaphore_init(struct semaphore *semaphore);
 struct workqueue_struct *swapvma_alloc_workqueue(void);
 void swapvma_free_after_rcu(void *level);
 unsigned long swapvma_irq_save(void);

@@ -36,6 +36,11 @@ impl Set {
         Some(index)
     }
 
+    /// The windows that are in this set and not in `other`.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Adds window `index`, if a set can hold it.
     pub(crate) fn insert(&mut self, index: usize) {
         if index < Self::CAPACITY {
@@ -62,12 +67,11 @@ impl Free {
         Self(Word::new(windows.0))
     }
 
-    /// Takes `count` free windows among `eligible`, the lowest ones, or none.
-    /// Any context.
-    pub(crate) fn take(&self, count: usize, eligible: Set) -> Option<Set> {
+    /// Takes `count` free windows, the lowest ones, or none. Any context.
+    pub(crate) fn take(&self, count: usize) -> Option<Set> {
         let mut free = self.0.load();
         loop {
-            let taken = Set(free & eligible.0).lowest(count)?;
+            let taken = Set(free).lowest(count)?;
             match self.0.cmpxchg(free, free ^ taken.0) {
                 Ok(_) => return Some(taken),
                 Err(now) => free = now,

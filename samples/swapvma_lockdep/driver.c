@@ -63,6 +63,7 @@ unsigned long careless_user, careless_fresh;
 
 static const struct way nothing;
 static const struct way *way = &nothing;
+static const char *driver = "lockdep";
 
 static struct swapvma_region *region;
 
@@ -180,14 +181,14 @@ static const struct file_operations device_fops = {
 	.mmap = device_mmap,
 };
 
-static struct swapvma_region *create(const char *driver, u64 limit)
+static struct swapvma_region *create(const char *name, u64 limit)
 {
 	const struct swapvma_region_params params = {
 		.size = sizeof(params),
 		.version = SWAPVMA_ABI_VERSION,
 		.bytes = PAGES * PAGE_SIZE,
 		.limit = limit,
-		.driver = driver,
+		.driver = name,
 	};
 
 	return swapvma_region_create(&params);
@@ -245,7 +246,7 @@ static int play(void)
 	careless_store = shmem_kernel_file_setup(KBUILD_MODNAME, PAGES * PAGE_SIZE,
 						 mk_vma_flags(VMA_NORESERVE_BIT));
 	careless_region = create("ram", U64_MAX);
-	region = create("lockdep", LIMIT * PAGE_SIZE);
+	region = create(driver, LIMIT * PAGE_SIZE);
 	if (IS_ERR(careless_store) || IS_ERR(careless_region) || IS_ERR(region))
 		ret = -ENOMEM;
 	else
@@ -258,8 +259,10 @@ static int play(void)
 static const struct way *find(const struct scenario *s)
 {
 	for (; s->name; s++)
-		if (!strcmp(s->name, scenario))
+		if (!strcmp(s->name, scenario)) {
+			driver = s->driver ?: driver;
 			return fixed ? &s->right : &s->wrong;
+		}
 	return NULL;
 }
 

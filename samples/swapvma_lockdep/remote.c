@@ -125,5 +125,10 @@ const struct scenario remote_scenarios[] = {
 		.wrong = { .elsewhere = remote_softirq_wrong },
 		.right = { .elsewhere = remote_softirq_right },
 	},
+	{
+		/* Of swapvma itself: "second_reservation" in its debugfs file "flaw". */
+		.name = "second_reservation",
+		.driver = "ram",
+	},
 	{ }
 };

@@ -31,9 +31,16 @@ struct way {
 	bool deferred;
 };
 
-/** struct scenario - the wrong way, which lockdep reports, and the right one */
+/**
+ * struct scenario - the wrong way, which lockdep reports, and the right one
+ * @name: what it is called
+ * @driver: whose region is touched, if the mistake is not this module's
+ * @wrong: the wrong way
+ * @right: the right one
+ */
 struct scenario {
 	const char *name;
+	const char *driver;
 	struct way wrong, right;
 };
 

@@ -12,6 +12,7 @@ use super::{
     join,
     spawn,
     step,
+    wait::WaitQueue,
     Steps::Fine, //
 };
 use crate::{
@@ -30,7 +31,6 @@ use loom::sync::{
         fence,
         Ordering, //
     },
-    Condvar,
     Mutex, //
 };
 use std::{
@@ -38,55 +38,6 @@ use std::{
     ops::Range,
     sync::Arc, //
 };
-
-/// A kernel wait queue: who has queued sleeps until it is woken, and does not
-/// miss a wake-up between queueing and sleeping.
-struct WaitQueue {
-    woken: Mutex<u64>,
-    wake: Condvar,
-}
-
-impl WaitQueue {
-    fn new() -> Self {
-        Self {
-            woken: Mutex::new(0),
-            wake: Condvar::new(),
-        }
-    }
-
-    fn wake_all(&self) {
-        step();
-        *self.woken.lock().expect("no panic") += 1;
-        if flaw::is(Flaw::WakeOne) {
-            self.wake.notify_one();
-        } else {
-            self.wake.notify_all();
-        }
-    }
-
-    fn wait(&self, done: impl Fn() -> bool) {
-        if done() {
-            return;
-        }
-        loop {
-            let queued = *self.woken.lock().expect("no panic");
-            if !flaw::is(Flaw::LookBeforeQueue) && done() {
-                return;
-            }
-            self.sleep(queued);
-            if flaw::is(Flaw::LookBeforeQueue) && done() {
-                return;
-            }
-        }
-    }
-
-    fn sleep(&self, queued: u64) {
-        let mut woken = self.woken.lock().expect("no panic");
-        while *woken == queued {
-            woken = self.wake.wait(woken).expect("no panic");
-        }
-    }
-}
 
 /// What really goes on, for the assertions.
 #[derive(Default)]

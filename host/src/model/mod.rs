@@ -24,6 +24,7 @@ mod swapin;
 mod swapout;
 mod table;
 mod task;
+mod wait;
 mod window;
 
 use crate::flaw::{

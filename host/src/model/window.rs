@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Windows are taken all or none (R9): no two operations have the same one, and
-//! of two that cannot both have theirs one goes on.
+//! Windows are taken all or none (R9): no two operations have the same one, no
+//! set of reservations deadlocks, no wake-up is lost, and whoever needs many is
+//! not passed by those who come later. Steps and their order are those of
+//! `Line` in `rust/window.rs`.
 //!
 //! At most 4 preemptions with 2 threads, 2 with 3.
 
@@ -10,25 +12,43 @@ use super::{
     explore_with,
     join,
     spawn,
+    wait::{
+        Turn,
+        WaitQueue, //
+    },
     Steps::Fine, //
 };
 use crate::{
-    flaw::Flaw,
+    atomic::Word,
+    flaw::{
+        self,
+        Flaw, //
+    },
     window::{
         Free,
         Set, //
     },
 };
 use loom::cell::UnsafeCell;
-use std::sync::Arc;
+use std::{
+    cell::Cell,
+    sync::Arc, //
+};
 
 /// A pool of three windows.
 struct Pool {
     free: Free,
+    waiting: Word,
+    turn: Turn,
+    queue: WaitQueue,
     buffers: [UnsafeCell<u64>; 3],
+    /// How many windows the first of those who wait needs; 0 if nobody waits.
+    first_needs: Word,
+    /// The operation that needs all windows has them, or had them.
+    large: Cell<bool>,
 }
 
-// SAFETY: Loom checks every access to the buffers; that is what the model is for.
+// SAFETY: Loom checks every access to the buffers, and runs one thread at a time.
 unsafe impl Sync for Pool {}
 // SAFETY: As above.
 unsafe impl Send for Pool {}
@@ -37,64 +57,200 @@ impl Pool {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             free: Free::new(Set::below(3)),
+            waiting: Word::new(0),
+            turn: Turn::new(),
+            queue: WaitQueue::new(),
             buffers: Default::default(),
+            first_needs: Word::new(0),
+            large: Cell::new(false),
         })
     }
 
-    /// One operation that needs `count` windows. Returns whether it had them.
-    fn operate(&self, count: usize) -> bool {
-        let Some(set) = self.free.take(count, Set::below(3)) else {
-            return false;
+    fn try_take(&self, count: usize) -> Option<Set> {
+        if self.waiting.load() != 0 && !flaw::is(Flaw::Barges) {
+            return None;
+        }
+        self.free.take(count)
+    }
+
+    fn take(&self, count: usize) -> Set {
+        if let Some(taken) = self.try_take(count) {
+            return taken;
+        }
+        let mut taken = None;
+        self.waiting.add(1);
+        {
+            let _turn = self.turn.wait();
+            self.first_needs.store_release(count as u64);
+            self.queue.wait(|| {
+                taken = self.free.take(count);
+                taken.is_some()
+            });
+            self.first_needs.store_release(0);
+        }
+        self.waiting.sub(1);
+        taken.expect("the wait ends when they were taken")
+    }
+
+    fn give(&self, windows: Set) {
+        let early = self.waiting.load();
+        self.free.give(windows);
+        let waiting = if flaw::is(Flaw::LooksBeforeGiving) {
+            early
+        } else {
+            self.waiting.load()
         };
-        assert_eq!(set.len(), count);
+        if waiting != 0 {
+            self.queue.wake_all();
+        }
+    }
+
+    /// Uses windows that were taken.
+    fn use_up(&self, set: Set) {
         let mut rest = set;
         while let Some(index) = rest.pop() {
             // SAFETY: The window was taken.
             self.buffers[index].with_mut(|buffer| unsafe { *buffer += 1 });
         }
-        self.free.give(set);
-        true
+        self.give(set);
+    }
+
+    /// One operation that needs `count` windows, and waits for them.
+    fn operate(&self, count: usize) {
+        if !flaw::is(Flaw::OneByOne) {
+            let set = self.take(count);
+            assert_eq!(set.len(), count);
+            self.use_up(set);
+            return;
+        }
+        let sets: Vec<_> = (0..count).map(|_| self.take(1)).collect();
+        sets.into_iter().for_each(|set| self.use_up(set));
+    }
+
+    /// One operation that gives up if there are not enough. Whether it had them.
+    fn try_operate(&self, count: usize) -> bool {
+        let set = self.free.take(count);
+        set.map(|set| self.use_up(set)).is_some()
     }
 
     fn assert_free(&self) {
-        let all = self.free.take(3, Set::below(3));
+        assert_eq!(self.waiting.load(), 0);
+        let all = self.free.take(3);
         assert_eq!(all, Some(Set::below(3)), "windows were lost");
     }
 }
 
-fn two_operate() {
+fn two_try() {
     let pool = Pool::new();
     let other = spawn(&pool, |pool| {
-        pool.operate(2);
+        pool.try_operate(2);
     });
-    pool.operate(2);
+    pool.try_operate(2);
     join([other]);
     pool.assert_free();
 }
 
-fn three_operate() {
+fn three_try() {
     let pool = Pool::new();
     let others = [
-        spawn(&pool, |pool| assert!(pool.operate(1))),
-        spawn(&pool, |pool| assert!(pool.operate(1))),
+        spawn(&pool, |pool| assert!(pool.try_operate(1))),
+        spawn(&pool, |pool| assert!(pool.try_operate(1))),
     ];
-    assert!(pool.operate(1), "there is a window for each");
+    assert!(pool.try_operate(1), "there is a window for each");
+    join(others);
+    pool.assert_free();
+}
+
+/// Operations that cannot all have their windows at once.
+fn two_operate(counts: [usize; 2]) {
+    let pool = Pool::new();
+    let other = spawn(&pool, move |pool| pool.operate(counts[0]));
+    pool.operate(counts[1]);
+    join([other]);
+    pool.assert_free();
+}
+
+fn three_operate(counts: [usize; 3]) {
+    let pool = Pool::new();
+    let others = [
+        spawn(&pool, move |pool| pool.operate(counts[0])),
+        spawn(&pool, move |pool| pool.operate(counts[1])),
+    ];
+    pool.operate(counts[2]);
+    join(others);
+    pool.assert_free();
+}
+
+/// One operation needs all, while another gives its own back. A third one that
+/// comes when it is the first's turn does not pass it.
+fn large_and_small() {
+    let pool = Pool::new();
+    let first = pool.take(1);
+    let others = [
+        spawn(&pool, |pool| {
+            let set = pool.take(3);
+            pool.large.set(true);
+            pool.use_up(set);
+        }),
+        spawn(&pool, move |pool| pool.use_up(first)),
+    ];
+    let waits = pool.first_needs.load() == 3;
+    let set = pool.take(1);
+    assert!(!waits || pool.large.get(), "one who came later was first");
+    pool.use_up(set);
     join(others);
     pool.assert_free();
 }
 
 #[test]
 fn operations_share_no_window() {
-    explore(Fine, 4, two_operate);
+    explore(Fine, 4, two_try);
 }
 
 #[test]
 fn who_finds_enough_gets_them() {
-    explore(Fine, 2, three_operate);
+    explore(Fine, 2, three_try);
+}
+
+#[test]
+fn no_two_operations_deadlock() {
+    for counts in [[2, 2], [3, 1], [3, 3]] {
+        explore(Fine, 3, move || two_operate(counts));
+    }
+}
+
+#[test]
+fn no_three_operations_deadlock() {
+    for counts in [[2, 2, 2], [3, 1, 2], [3, 3, 3]] {
+        explore(Fine, 2, move || three_operate(counts));
+    }
+}
+
+#[test]
+fn who_needs_many_is_not_passed() {
+    explore(Fine, 2, large_and_small);
 }
 
 #[test]
 #[should_panic(expected = "windows were lost")]
 fn a_torn_take_is_noticed() {
-    explore_with(&[Flaw::TornCmpxchg], Fine, 4, two_operate);
+    explore_with(&[Flaw::TornCmpxchg], Fine, 4, two_try);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn taking_one_by_one_is_noticed() {
+    explore_with(&[Flaw::OneByOne], Fine, 2, || two_operate([2, 3]));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_lost_wake_up_is_noticed() {
+    explore_with(&[Flaw::LooksBeforeGiving], Fine, 4, || two_operate([2, 2]));
+}
+
+#[test]
+#[should_panic(expected = "one who came later was first")]
+fn passing_who_waits_is_noticed() {
+    explore_with(&[Flaw::Barges], Fine, 2, large_and_small);
 }
