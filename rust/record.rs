@@ -10,26 +10,29 @@
 //! mapping of KOS was allocated from the slab under the lock that the slab
 //! needed in turn. They are taken before any lock, and given back after.
 
+mod front;
+#[deny(unsafe_code)]
+mod magazine;
+mod pool;
+
+pub(crate) use self::front::{
+    alloc,
+    empty_pages,
+    init,
+    shrink,
+    shrink_idle,
+    usage, //
+};
+
 use crate::{
     atomic::Word,
-    bitmap::{
-        Bitmap,
-        CAPACITY, //
-    },
     entry::{
         Address,
         Locked,
         Slot,
         State, //
     },
-    error::{
-        code,
-        Result, //
-    },
-    folio::{
-        Folio,
-        PAGE_SIZE, //
-    },
+    folio::Folio, //
 };
 use core::{
     mem::offset_of,
@@ -240,185 +243,25 @@ pub(crate) fn take(entry: &mut Locked<'_>, then: State) -> Option<(Unused, Folio
 
 impl Drop for Unused {
     fn drop(&mut self) {
-        free(self.0);
-    }
-}
-
-/// A page of records.
-#[repr(C, align(16))]
-struct Chunk {
-    bitmap: Bitmap,
-    next: *mut Chunk,
-    prev: *mut Chunk,
-    _pad: [u64; 4],
-    records: [Opaque<Record>; CAPACITY],
-}
-
-const _: () = assert!(size_of::<Chunk>() == PAGE_SIZE);
-
-/// The chunks that have a free record, in a ring of raw pointers.
-struct Partial {
-    first: *mut Chunk,
-    /// Chunks in all.
-    chunks: u64,
-}
-
-// SAFETY: Chunks belong to the pool, which locks them.
-unsafe impl Send for Partial {}
-
-kernel::sync::global_lock! {
-    // Lockdep prints the name.
-    #[allow(non_upper_case_globals)]
-    // SAFETY: `init` initialises it before anything else runs.
-    unsafe(uninit) static swapvma_records: SpinLock<Partial> = Partial {
-        first: core::ptr::null_mut(),
-        chunks: 0,
-    };
-}
-
-static IN_USE: Word = Word::new(0);
-
-/// Initialises the pool.
-///
-/// # Safety
-///
-/// Called once, at module load, before anything else of this file.
-pub(crate) unsafe fn init() {
-    // SAFETY: By the safety requirement.
-    unsafe { swapvma_records.init() };
-}
-
-/// Takes a record. May sleep and allocate: before any lock.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub(crate) fn alloc() -> Result<Unused> {
-    loop {
-        if let Some(record) = try_alloc() {
-            IN_USE.count(1);
-            // INVARIANT: The bit was just taken.
-            let address = Address::new(record.as_ptr() as u64).ok_or(code::EINVAL)?;
-            return Ok(Unused(record, address));
-        }
-        grow()?;
-    }
-}
-
-/// Returns the records in use and the pages that hold records.
-pub(crate) fn usage() -> (u64, u64) {
-    (IN_USE.load(), swapvma_records.lock().chunks)
-}
-
-fn try_alloc() -> Option<NonNull<Record>> {
-    let mut partial = swapvma_records.lock();
-    // SAFETY: Chunks on the ring are valid, and the lock is held.
-    let chunk = unsafe { partial.first.as_mut() }?;
-    let i = chunk.bitmap.take()?;
-    if chunk.bitmap.is_full() {
-        partial.unlink(chunk);
-    }
-    let record = chunk.records.get(i)?;
-    NonNull::new(record.get())
-}
-
-fn grow() -> Result {
-    // SAFETY: No precondition.
-    let page = unsafe { bindings::get_free_pages_noprof(bindings::GFP_KERNEL, 0) };
-    let chunk = page as *mut Chunk;
-    if chunk.is_null() {
-        return Err(code::ENOMEM);
-    }
-    // SAFETY: The page is this caller's.
-    unsafe { (&raw mut (*chunk).bitmap).write(Bitmap::new()) };
-    let mut partial = swapvma_records.lock();
-    partial.chunks += 1;
-    // SAFETY: The chunk's bitmap is initialised; `link` writes the links.
-    partial.link(unsafe { &mut *chunk });
-    Ok(())
-}
-
-/// Gives back the pages in which no record is in use: those that two tasks
-/// added where one would have done.
-pub(crate) fn shrink() {
-    loop {
-        let mut partial = swapvma_records.lock();
-        let mut chunk = partial.first;
-        // SAFETY: Chunks on the list are valid, and the lock is held.
-        while let Some(at) = unsafe { chunk.as_mut() } {
-            if at.bitmap.is_empty() {
-                partial.unlink(at);
-                partial.chunks -= 1;
-                break;
-            }
-            chunk = at.next;
-        }
-        drop(partial);
-        if chunk.is_null() {
-            return;
-        }
-        // SAFETY: The chunk was taken off the list, and nobody uses it.
-        unsafe { bindings::free_pages(chunk as usize, 0) };
-    }
-}
-
-fn free(record: NonNull<Record>) {
-    let chunk = (record.as_ptr() as usize & !(PAGE_SIZE - 1)) as *mut Chunk;
-    IN_USE.sub(1);
-    let mut partial = swapvma_records.lock();
-    // SAFETY: The record lies in a chunk of the pool, whose lock is held.
-    let chunk = unsafe { &mut *chunk };
-    let i = (record.as_ptr() as usize - chunk.records.as_ptr() as usize) / size_of::<Record>();
-    let was_full = chunk.bitmap.is_full();
-    if !chunk.bitmap.give(i) {
-        kernel::pr_err_once!("record {} given back twice\n", i);
-        return;
-    }
-    if was_full {
-        partial.link(chunk);
-    }
-    if chunk.bitmap.is_empty() {
-        partial.unlink(chunk);
-        partial.chunks -= 1;
-        let page = core::ptr::from_mut(chunk) as usize;
-        drop(partial);
-        // SAFETY: No record of the chunk is in use, and no list has it.
-        unsafe { bindings::free_pages(page, 0) };
-    }
-}
-
-impl Partial {
-    fn link(&mut self, chunk: &mut Chunk) {
-        chunk.prev = core::ptr::null_mut();
-        chunk.next = self.first;
-        // SAFETY: The ring's chunks are valid while its lock is held.
-        if let Some(next) = unsafe { self.first.as_mut() } {
-            next.prev = chunk;
-        }
-        self.first = chunk;
-    }
-
-    fn unlink(&mut self, chunk: &mut Chunk) {
-        // SAFETY: As in `link`.
-        match unsafe { chunk.prev.as_mut() } {
-            Some(prev) => prev.next = chunk.next,
-            None => self.first = chunk.next,
-        }
-        // SAFETY: As in `link`.
-        if let Some(next) = unsafe { chunk.next.as_mut() } {
-            next.prev = chunk.prev;
-        }
+        front::free(self.0);
     }
 }
 
 #[kunit_tests(swapvma_record)]
 mod tests {
     use super::*;
+    use crate::folio::PAGE_SIZE;
+
+    /// Pages and bits are counted exactly when no record waits in a front.
+    fn settled() -> (u64, u64) {
+        shrink();
+        usage()
+    }
 
     #[test]
     fn pages_come_and_go_with_their_records() -> Result {
-        const COUNT: usize = 3 * CAPACITY + 1;
-        let (in_use, pages) = usage();
+        const COUNT: usize = 3 * pool::PER_PAGE + 1;
+        let (in_use, pages) = settled();
         let mut records = KVec::with_capacity(COUNT, GFP_KERNEL)?;
         for _ in 0..COUNT {
             records.push(alloc()?, GFP_KERNEL)?;
@@ -435,13 +278,45 @@ mod tests {
             assert!(pair[1] - pair[0] >= size_of::<Record>() as u64);
         }
         drop(records);
-        assert_eq!(usage(), (in_use, pages));
+        assert_eq!(usage().0, in_use);
+        assert_eq!(settled(), (in_use, pages));
+        Ok(())
+    }
+
+    #[test]
+    fn what_nobody_uses_goes_on_the_second_look() -> Result {
+        let look = || {
+            (0..kernel::cpu::nr_cpu_ids())
+                .map(|_| shrink_idle())
+                .sum::<u64>()
+        };
+        let before = settled();
+        drop(alloc()?);
+        // Used since the last look, and then no more.
+        assert_eq!(look(), 0);
+        assert!(usage().1 > before.1);
+        assert!(look() > 0);
+        assert_eq!(usage(), before);
+        Ok(())
+    }
+
+    #[test]
+    fn empty_pages_go_at_once() -> Result {
+        let before = settled();
+        pool::grow()?;
+        assert_eq!(empty_pages(), 1);
+        let held = alloc()?;
+        assert_eq!(empty_pages(), 0);
+        pool::grow()?;
+        assert!(shrink_idle() > 0);
+        drop(held);
+        assert_eq!(settled(), before);
         Ok(())
     }
 
     #[test]
     fn records_are_small() {
         // With the eight bytes of its entry, a page costs less than 64.
-        assert!(PAGE_SIZE / CAPACITY + 8 <= 64);
+        assert!(PAGE_SIZE / pool::PER_PAGE + 8 <= 64);
     }
 }

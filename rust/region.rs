@@ -215,6 +215,10 @@ impl Region {
     /// are gone already.
     pub(crate) fn forget(&self) {
         regions::remove(self);
+        if regions::count() == 0 {
+            // Nobody needs what processors have at hand.
+            record::shrink();
+        }
         self.drivers
             .for_each(|attached| attached.driver().forget(self));
     }

@@ -19,7 +19,7 @@ use crate::{
     },
     fault,
     limit::BATCH_PAGES,
-    lockdep, oom, regions,
+    lockdep, oom, record, regions,
     swapout::{
         self,
         Candidates, //
@@ -90,7 +90,8 @@ unsafe extern "C" fn count(
     for region in regions::each() {
         pages += region.lru.count(nid);
     }
-    pages
+    // On whatever nodes they are.
+    pages + record::empty_pages() as c_ulong
 }
 
 /// Pages that a scan asks the swapper for: enough for it to be busy while
@@ -112,7 +113,7 @@ unsafe extern "C" fn scan(
         lockdep::wait_for_swapper();
     }
     let mut left = wanted as u64;
-    let mut freed = 0;
+    let mut freed = record::shrink_idle();
     for region in regions::each_after(LAST_SCANNED.load()) {
         if left == 0 {
             break;

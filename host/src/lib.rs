@@ -43,6 +43,9 @@ mod inflight;
 #[path = "../../rust/limit.rs"]
 mod limit;
 #[deny(unsafe_code)]
+#[path = "../../rust/record/magazine.rs"]
+mod magazine;
+#[deny(unsafe_code)]
 #[path = "../../drivers/store/options.rs"]
 mod options;
 #[deny(unsafe_code)]

@@ -5,6 +5,7 @@
 #include <linux/irq_work.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/rmap.h>
 #include <linux/sched/mm.h>
@@ -313,6 +314,20 @@ vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
 u64 swapvma_vma_pages(const struct vm_area_struct *vma)
 {
 	return vma_pages(vma);
+}
+
+static DEFINE_PER_CPU_ALIGNED(struct swapvma_front, swapvma_fronts);
+
+/* That of this CPU, or of one on which the task ran. */
+struct swapvma_front *swapvma_front_here(void)
+{
+	return raw_cpu_ptr(&swapvma_fronts);
+}
+
+/* That of a CPU, online or not; NULL if there never will be one of this number. */
+struct swapvma_front *swapvma_front_of(unsigned int cpu)
+{
+	return cpu_possible(cpu) ? per_cpu_ptr(&swapvma_fronts, cpu) : NULL;
 }
 
 /* For one task at a time. */

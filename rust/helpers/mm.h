@@ -7,6 +7,11 @@
 struct semaphore;
 struct workqueue_struct;
 
+/* A magazine of records and its lock, which are Rust's. */
+struct swapvma_front {
+	u64 space[144];
+} ____cacheline_aligned;
+
 /* Flags that are built with BIT(), which bindgen does not see through. */
 #define SWAPVMA_SHRINKER_FLAGS	4U
 
@@ -52,6 +57,8 @@ vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
 				 pgoff_t index, bool write);
 u64 swapvma_vma_pages(const struct vm_area_struct *vma);
 
+struct swapvma_front *swapvma_front_here(void);
+struct swapvma_front *swapvma_front_of(unsigned int cpu);
 void swapvma_semaphore_init(struct semaphore *semaphore);
 struct workqueue_struct *swapvma_alloc_workqueue(void);
 void swapvma_free_after_rcu(void *level);

@@ -8,6 +8,7 @@ mod extents;
 mod fill;
 mod inflight;
 mod limit;
+mod magazine;
 mod options;
 mod range;
 mod slot;
