@@ -85,6 +85,13 @@ pub(crate) enum Flaw {
     /// An answer that came late is applied.
     LateApplies,
 
+    /// A record is on the list for longer than its entry has it.
+    ListedLonger,
+    /// A record comes on the list after the entry bit was given up.
+    ListedLater,
+    /// The swapper acts on a record that it found without the entry bit.
+    StaleRecord,
+
     /// An operation takes its windows one by one: the deadlock of 2002.
     OneByOne,
     /// Who comes later takes windows that others wait for.

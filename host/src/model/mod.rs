@@ -18,6 +18,7 @@ mod flight;
 pub(crate) mod grace;
 mod page;
 mod race;
+mod record;
 mod residency;
 mod slots;
 mod swapin;
