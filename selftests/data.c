@@ -68,24 +68,85 @@ FIXTURE_VARIANT_ADD(data, test_private)
 	.driver = "test", .algorithm = "", .flags = MAP_PRIVATE,
 };
 
-#define STORE(name, which)						\
-	FIXTURE_VARIANT_ADD(data, name)					\
-	{								\
-		.kind = which, .flags = MAP_SHARED,			\
-	};								\
-	FIXTURE_VARIANT_ADD(data, name##_private)			\
-	{								\
-		.kind = which, .flags = MAP_PRIVATE,			\
-	}
+FIXTURE_VARIANT_ADD(data, loop)
+{
+	.kind = SV_LOOP, .flags = MAP_SHARED,
+};
 
-STORE(loop, SV_LOOP);
-STORE(null_blk, SV_NULL);
-STORE(virtio, SV_VIRTIO);
-STORE(nbd, SV_NBD);
-STORE(ext4, SV_EXT4);
-STORE(ext4_1k, SV_EXT4_1K);
-STORE(xfs, SV_XFS);
-STORE(shmem, SV_SHMEM);
+FIXTURE_VARIANT_ADD(data, loop_private)
+{
+	.kind = SV_LOOP, .flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(data, null_blk)
+{
+	.kind = SV_NULL, .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, null_blk_private)
+{
+	.kind = SV_NULL, .flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(data, virtio)
+{
+	.kind = SV_VIRTIO, .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, virtio_private)
+{
+	.kind = SV_VIRTIO, .flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(data, nbd)
+{
+	.kind = SV_NBD, .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, nbd_private)
+{
+	.kind = SV_NBD, .flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(data, ext4)
+{
+	.kind = SV_EXT4, .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, ext4_private)
+{
+	.kind = SV_EXT4, .flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(data, ext4_1k)
+{
+	.kind = SV_EXT4_1K, .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, ext4_1k_private)
+{
+	.kind = SV_EXT4_1K, .flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(data, xfs)
+{
+	.kind = SV_XFS, .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, xfs_private)
+{
+	.kind = SV_XFS, .flags = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(data, shmem)
+{
+	.kind = SV_SHMEM, .flags = MAP_SHARED,
+};
+
+FIXTURE_VARIANT_ADD(data, shmem_private)
+{
+	.kind = SV_SHMEM, .flags = MAP_PRIVATE,
+};
 
 FIXTURE_SETUP(data)
 {
