@@ -100,6 +100,27 @@ impl Acomp {
             )
         })
     }
+
+    /// As [`Acomp::decompress`], from bytes that follow one another.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Acomp::decompress`].
+    pub(crate) fn decompress_bytes(&self, from: &[u8], to: &mut [u8]) -> Result<usize> {
+        let from_len = u32::try_from(from.len())?;
+        let to_len = u32::try_from(to.len())?;
+        // SAFETY: By the type invariant the transformation is alive and the
+        // call ends before it returns; both slices are valid for it.
+        length(unsafe {
+            ours::swapvma_acomp_decompress_bytes(
+                self.0.as_ptr(),
+                from.as_ptr(),
+                from_len,
+                to.as_mut_ptr(),
+                to_len,
+            )
+        })
+    }
 }
 
 impl Drop for Acomp {

@@ -29,14 +29,24 @@ use crate::{
     },
     folio::{
         Folio,
-        NewPage, //
+        NewPage,
+        PageBytes,
+        PAGE_SIZE, //
     },
     inflight::Ticket,
     limit::BATCH_PAGES,
+    seal::{
+        Seal,
+        Words,
+        SEAL_WORDS, //
+    },
     wait::WaitQueue, //
 };
 use core::ptr::NonNull;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::SetOnce, //
+};
 
 /// The driver's answer for one page; see `enum swapvma_result`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +112,10 @@ struct Item {
     slot: Word,
     /// The page could not be copied: whatever is stored is not it.
     broken: Word,
+    /// Bytes that the driver has to store.
+    length: Word,
+    /// What tells the stored page from others.
+    seal: [Word; SEAL_WORDS],
 }
 
 /// The pages that a driver works on. One per driver, allocated with it, so that
@@ -115,9 +129,13 @@ pub(crate) struct Inner {
     launder: Word,
     /// Pages that the driver may still take from the memory reserves.
     reserves: Word,
-    /// For a driver that needs pages which do not change: their copies. They are no
+    /// The driver needs pages which do not change.
+    stable: bool,
+    /// It gets copies of the pages.
+    staged: Word,
+    /// The copies, from when the driver or a region first needs them. They are no
     /// windows: the driver has them until it answers, which may be never.
-    copies: KVec<Folio>,
+    copies: SetOnce<KVec<Folio>>,
     /// The swapper waits here for the driver, and for work.
     #[pin]
     pub(crate) wait: WaitQueue,
@@ -125,12 +143,8 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// An idle batch; a `stable` one has room for copies of its pages. May sleep
-    /// and allocate.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// An idle batch; a `stable` one is always of copies, for which there is room
+    /// after [`Inner::stage`].
     pub(crate) fn new(stable: bool) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             phase: Word::new(Phase::Idle as u64),
@@ -139,7 +153,9 @@ impl Inner {
             deadline_ns: Word::new(0),
             launder: Word::new(0),
             reserves: Word::new(0),
-            copies: copies(if stable { BATCH_PAGES } else { 0 })?,
+            stable,
+            staged: Word::new(0),
+            copies: SetOnce::new(),
             wait <- WaitQueue::new(c"swapvma_swapper_wait", kernel::static_lock_class!()),
             items: [const {
                 Item {
@@ -148,9 +164,28 @@ impl Inner {
                     result: Word::new(0),
                     slot: Word::new(0),
                     broken: Word::new(0),
+                    length: Word::new(0),
+                    seal: [const { Word::new(0) }; SEAL_WORDS],
                 }
             }; BATCH_PAGES],
         }? Error)
+    }
+
+    /// Makes room for copies of the pages, unless there is. The caller excludes
+    /// others that do. May sleep and allocate.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn stage(&self) -> Result {
+        if self.copies.as_ref().is_none() {
+            self.copies.populate(copies(BATCH_PAGES)?);
+        }
+        Ok(())
+    }
+
+    fn copies(&self) -> &[Folio] {
+        self.copies.as_ref().map_or(&[], |copies| copies)
     }
 
     /// Returns where the batch is.
@@ -211,15 +246,21 @@ impl Inner {
             .store_release(u64::from(bindings::swapvma_result::SWAPVMA_FAILED.0));
         item.slot.store_release(u64::MAX);
         item.broken.store_release(0);
+        item.length.store_release(PAGE_SIZE as u64);
         item.folio.store_release(folio.into_raw().as_ptr() as u64);
         self.len.store_release(len + 1);
         Ok(())
     }
 
-    /// Copies the pages for a driver that needs them not to change. No lock
-    /// held.
-    pub(crate) fn copy_pages(&self) {
-        for (item, copy) in self.items.iter().zip(&self.copies).take(self.len()) {
+    /// Copies the pages if the region, or else the driver, needs them not to
+    /// change. No lock held.
+    pub(crate) fn copy_pages(&self, needed: bool) {
+        let staged = needed || self.stable;
+        self.staged.store_release(u64::from(staged));
+        if !staged {
+            return;
+        }
+        for (item, copy) in self.items.iter().zip(self.copies()).take(self.len()) {
             let Some(folio) = NonNull::new(item.folio.load() as *mut kernel::bindings::folio)
             else {
                 continue;
@@ -228,6 +269,33 @@ impl Inner {
             let folio = unsafe { Folio::get(folio) };
             if copy.copy_from(&folio).is_err() {
                 item.broken.store_release(1);
+            }
+        }
+    }
+
+    /// Has `seal` turn each copy into what the driver stores. A page for which it
+    /// returns nothing stays in memory, and the driver gets zeroes. In the swapper,
+    /// before the batch is submitted; no lock held.
+    pub(crate) fn seal_pages(&self, mut seal: impl FnMut(u64, &mut PageBytes) -> Option<Seal>) {
+        if self.phase() != Phase::Idle {
+            return;
+        }
+        for (item, copy) in self.items.iter().zip(self.copies()).take(self.len()) {
+            // SAFETY: The copies are the batch's own, which its swapper alone uses
+            // while it is idle.
+            let bytes = unsafe { copy.bytes_mut() };
+            let sealed = match item.broken.load() {
+                0 => seal(item.index.load(), bytes),
+                _ => None,
+            };
+            let Some(sealed) = sealed else {
+                item.broken.store_release(1);
+                bytes.fill(0);
+                continue;
+            };
+            item.length.store_release(sealed.length() as u64);
+            for (kept, word) in item.seal.iter().zip(sealed.encode()) {
+                kept.store_release(word);
             }
         }
     }
@@ -247,10 +315,31 @@ impl Inner {
     /// Returns what the driver stores as page `i`, borrowed from the batch.
     pub(crate) fn folio(&self, i: usize) -> Option<NonNull<kernel::bindings::folio>> {
         let folio = self.item(i)?.folio.load();
-        match self.copies.get(i) {
-            Some(copy) => NonNull::new(copy.as_ptr()),
-            None => NonNull::new(folio as *mut kernel::bindings::folio),
+        match self.staged.load() {
+            0 => NonNull::new(folio as *mut kernel::bindings::folio),
+            _ => NonNull::new(self.copies().get(i)?.as_ptr()),
         }
+    }
+
+    /// Returns how many bytes of page `i` the driver has to store.
+    pub(crate) fn length(&self, i: usize) -> usize {
+        self.item(i).map_or(0, |item| item.length.load() as usize)
+    }
+
+    /// Returns the seal of page `i`.
+    pub(crate) fn seal(&self, i: usize) -> Words {
+        let mut words = [0; SEAL_WORDS];
+        if let Some(item) = self.item(i) {
+            for (word, kept) in words.iter_mut().zip(&item.seal) {
+                *word = kept.load();
+            }
+        }
+        words
+    }
+
+    /// Whether what the driver stores as page `i` is not the page.
+    pub(crate) fn is_broken(&self, i: usize) -> bool {
+        self.item(i).is_none_or(|item| item.broken.load() != 0)
     }
 
     /// Takes one of the pages that the driver may have from the reserves.
@@ -279,9 +368,6 @@ impl Inner {
         let Some(item) = self.item(i) else {
             return Answer::Failed;
         };
-        if item.broken.load() != 0 {
-            return Answer::Failed;
-        }
         match bindings::swapvma_result(item.result.load() as u32) {
             bindings::swapvma_result::SWAPVMA_STORED => {
                 Slot::new(item.slot.load()).map_or(Answer::Failed, Answer::Stored)
@@ -376,6 +462,15 @@ unsafe extern "C" fn swapvma_batch_page(
 ///
 /// As [`from_c`].
 #[no_mangle]
+unsafe extern "C" fn swapvma_batch_length(batch: *const bindings::swapvma_batch, i: u32) -> u32 {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(batch) }.length(i as usize) as u32
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
 unsafe extern "C" fn swapvma_batch_answer(
     batch: *mut bindings::swapvma_batch,
     i: u32,
@@ -421,6 +516,9 @@ mod tests {
     /// A batch of `count` pages, each of which holds its index as a word.
     fn batch(stable: bool, count: u64) -> Result<Pin<KBox<Inner>>> {
         let batch = KBox::pin_init(Inner::new(stable), GFP_KERNEL)?;
+        if stable {
+            batch.stage()?;
+        }
         let ticket = InFlight::new().enter(0..count).ok_or(EBUSY)?;
         batch.start(Operation::Swapout, ticket);
         for index in 0..count {
@@ -455,7 +553,7 @@ mod tests {
     fn stable_pages_are_copies() -> Result {
         for stable in [false, true] {
             let batch = batch(stable, 3)?;
-            batch.copy_pages();
+            batch.copy_pages(false);
             let taken = batch.take_folio(1).ok_or(EIO)?;
             let shown = batch.folio(1);
             assert_eq!(shown.is_some(), stable);
@@ -464,6 +562,30 @@ mod tests {
             }
             empty(&batch);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_page_that_is_not_sealed_is_not_handed_out() -> Result {
+        let batch = batch(false, 3)?;
+        batch.stage()?;
+        batch.copy_pages(true);
+        batch.seal_pages(|index, page| {
+            page.fill(0xa5);
+            (index != 1).then_some(Seal::Checksum(index + 1))
+        });
+        for i in 0..3 {
+            assert_eq!(batch.is_broken(i), i == 1);
+            assert_eq!(batch.length(i), PAGE_SIZE);
+            let copy = batch.copies().get(i).ok_or(EIO)?;
+            // SAFETY: Nobody else uses the batch.
+            let bytes = unsafe { copy.bytes_mut() };
+            assert!(bytes
+                .iter()
+                .all(|&byte| byte == if i == 1 { 0 } else { 0xa5 }));
+        }
+        assert_eq!(batch.seal(2), Seal::Checksum(3).encode());
+        empty(&batch);
         Ok(())
     }
 

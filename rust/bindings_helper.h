@@ -6,7 +6,10 @@
 #include <linux/mm.h>
 #include <linux/list_lru.h>
 #include <linux/oom.h>
+#include <linux/xxhash.h>
 #include <linux/zsmalloc.h>
+
+#include <crypto/chacha20poly1305.h>
 
 #include <swapvma/driver.h>
 #include <swapvma/region.h>
@@ -16,6 +19,7 @@
 #include "helpers/fs.h"
 #include "helpers/lockdep.h"
 #include "helpers/mm.h"
+#include "helpers/report.h"
 
 /* bindgen cannot evaluate macros that contain sizeof. */
 const u32 SWAPVMA_CMD_CREATE = SWAPVMA_IOC_CREATE;

@@ -12,6 +12,7 @@ use crate::{
         Wanted, //
     },
     bindings as ours,
+    device,
     error::{
         code,
         Error,
@@ -66,6 +67,7 @@ fn create(params: &ours::swapvma_region_params) -> Result<OpenFile> {
         );
         return Err(code::EINVAL);
     }
+    let mode = device::mode(params.flags)?;
     let pages = region_pages(params.bytes)?;
     let limit = limit_pages(params.limit, params.bytes)?;
     // SAFETY: By the boundary, these are null or strings.
@@ -84,7 +86,7 @@ fn create(params: &ours::swapvma_region_params) -> Result<OpenFile> {
     // SAFETY: By the boundary, the owner is the calling module.
     let owner = unsafe { fs::Owner::take(params.owner) }.ok_or(code::ENODEV)?;
     let attached = Attached::new(&wanted, pages)?;
-    let file = fs::create(attached, params.bytes, limit)?;
+    let file = fs::create(attached, params.bytes, limit, mode)?;
     file.region().file.set_owner(owner);
     Ok(file)
 }
@@ -292,6 +294,7 @@ mod tests {
             version: ours::SWAPVMA_ABI_VERSION,
             bytes: pages * PAGE_SIZE as u64,
             limit: u64::MAX,
+            flags: 0,
             driver: ptr::null(),
             algorithm: ptr::null(),
             options: ptr::null(),

@@ -57,10 +57,11 @@ fn for_each_region(mut show: impl FnMut(&OpenRegion) -> fmt::Result) -> fmt::Res
 
 fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (records, record_pages) = record::usage();
-    let (mut resident, mut levels, mut batches) = (0, 0, 0);
+    let (mut resident, mut levels, mut seals, mut batches) = (0, 0, 0, 0);
     for_each_region(|region| {
         resident += region.residency.resident() + region.residency.unevictable();
         levels += region.table.levels();
+        seals += region.seal_bytes();
         batches += region.in_swapout();
         Ok(())
     })?;
@@ -69,12 +70,13 @@ fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "record_pages {record_pages}")?;
     writeln!(f, "resident_pages {resident}")?;
     writeln!(f, "table_bytes {}", levels * crate::range::PAGE_BYTES)?;
+    writeln!(f, "seal_bytes {seals}")?;
     writeln!(f, "batches {batches}")
 }
 
 fn show_regions(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for_each_region(|region| {
-        let mut result = f.write_fmt(fmt!("{}", region.id));
+        let mut result = f.write_fmt(fmt!("{} integrity={}", region.id, region.integrity_name()));
         region.drivers.for_each(|attached| {
             if result.is_ok() {
                 result = f.write_fmt(fmt!(" driver={}", attached.driver().name()));

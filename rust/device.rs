@@ -37,6 +37,7 @@ use crate::{
         PAGE_BYTES, //
     },
     region::OpenRegion,
+    seal::Mode,
     stats,
     swapper,
     table::MAX_PAGES,
@@ -210,18 +211,37 @@ fn add_driver(region: &OpenRegion, arg: &ours::swapvma_add_driver) -> Result {
         return Err(code::EINVAL);
     }
     let attached = Attached::new(&wanted, region.pages())?;
-    region.drivers.add(&attached)?;
+    region.add_driver(&attached)?;
     // Faults that went over the limit for want of a driver wait again.
     region.stalled.store_release(0);
     Ok(())
 }
 
+/// Returns how a region with such flags verifies its stored pages.
+///
+/// # Errors
+///
+/// `EINVAL` for other flags, and for both ways at once.
+pub(crate) fn mode(flags: u64) -> Result<Option<Mode>> {
+    const CHECKSUM: u64 = ours::SWAPVMA_CREATE_CHECKSUM as u64;
+    const ENCRYPT: u64 = ours::SWAPVMA_CREATE_ENCRYPT as u64;
+    const {
+        assert!(CHECKSUM == ours::SWAPVMA_REGION_CHECKSUM as u64);
+        assert!(ENCRYPT == ours::SWAPVMA_REGION_ENCRYPT as u64);
+    }
+    match flags {
+        0 => Ok(None),
+        CHECKSUM => Ok(Some(Mode::Checksum)),
+        ENCRYPT => Ok(Some(Mode::Encrypt)),
+        _ => Err(code::EINVAL),
+    }
+}
+
 /// Creates a region and returns its descriptor.
 fn create(arg: &ours::swapvma_create) -> Result<u32> {
     zero(&arg.reserved)?;
-    if arg.flags & !u64::from(ours::SWAPVMA_CREATE_CLOEXEC) != 0 {
-        return Err(code::EINVAL);
-    }
+    let cloexec = u64::from(ours::SWAPVMA_CREATE_CLOEXEC);
+    let mode = mode(arg.flags & !cloexec)?;
     let pages = region_pages(arg.size)?;
     let limit = limit_pages(arg.limit, arg.size)?;
     let options = Options::read(arg.options)?;
@@ -231,13 +251,13 @@ fn create(arg: &ours::swapvma_create) -> Result<u32> {
         options: options.as_cstr(),
     };
     let attached = Attached::new(&wanted, pages)?;
-    let flags = if arg.flags != 0 {
+    let flags = if arg.flags & cloexec != 0 {
         bindings::O_CLOEXEC
     } else {
         0
     };
     let reservation = FileDescriptorReservation::get_unused_fd_flags(flags)?;
-    let file = fs::create(attached, arg.size, limit)?;
+    let file = fs::create(attached, arg.size, limit, mode)?;
     let fd = reservation.reserved_fd();
     fs::install(reservation, file);
     Ok(fd)
@@ -413,7 +433,7 @@ impl Device {
             },
             DefaultRegion::Attached(_) => return Err(code::ENXIO),
         };
-        let file = fs::create(attached, 0, limit::NONE)?;
+        let file = fs::create(attached, 0, limit::NONE, None)?;
         *default = DefaultRegion::Region(file.clone());
         Ok(file)
     }

@@ -123,7 +123,7 @@ fn add(region: &OpenRegion, name: &CStr) -> Result {
         ..Wanted::DEFAULT
     };
     let attached = Attached::new(&wanted, region.pages())?;
-    match region.drivers.add(&attached) {
+    match region.add_driver(&attached) {
         Err(code::EEXIST) => Ok(()),
         result => result,
     }

@@ -295,6 +295,9 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
         }? Error),
         GFP_KERNEL,
     )?;
+    if stable {
+        driver.batch.stage()?;
+    }
     let mut drivers = swapvma_drivers.lock();
     if drivers.iter().any(|other| other.name() == driver.name()) {
         pr_err!("there is a driver {} already\n", driver.name());
@@ -365,6 +368,17 @@ impl Registered {
     pub(crate) fn name(&self) -> &CStr {
         // SAFETY: `check` saw a name; it lives as long as the table.
         unsafe { CStr::from_char_ptr(self.ops().name) }
+    }
+
+    /// Prepares the driver for regions that hand out copies. May sleep and
+    /// allocate.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn stage(&self) -> Result {
+        let _drivers = swapvma_drivers.lock();
+        self.batch.stage()
     }
 
     /// Milliseconds that the driver has to answer a batch.

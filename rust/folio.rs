@@ -234,6 +234,20 @@ impl Folio {
         unsafe { ours::swapvma_folio_set_dirty(self.0.as_ptr()) };
     }
 
+    /// Returns the content.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else accesses it for `'a`.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn bytes_mut<'a>(&self) -> &'a mut PageBytes {
+        // SAFETY: By the type invariant the folio is valid; on 64-bit all
+        // memory is mapped.
+        let address = unsafe { ours::swapvma_folio_address(self.0.as_ptr()) };
+        // SAFETY: By the safety requirement.
+        unsafe { &mut *address.cast::<PageBytes>() }
+    }
+
     /// Copies another page to this one, which nobody else uses. Others may change
     /// the other page meanwhile; a memory error in it is an error, not a machine
     /// check.

@@ -24,6 +24,7 @@ use crate::{
         OpenRegion,
         Region, //
     },
+    seal::Mode,
     stats,
     vma, //
 };
@@ -302,9 +303,14 @@ impl Drop for Pin {
     }
 }
 
-/// Creates a region of `size` bytes and at most `limit` resident pages, and its
-/// file. May sleep and allocate.
-pub(crate) fn create(attached: Arc<Attached>, size: u64, limit: u64) -> Result<OpenFile> {
+/// Creates a region of `size` bytes and at most `limit` resident pages, whose
+/// stored pages are verified as `mode` says, and its file. May sleep and allocate.
+pub(crate) fn create(
+    attached: Arc<Attached>,
+    size: u64,
+    limit: u64,
+    mode: Option<Mode>,
+) -> Result<OpenFile> {
     let pin = Pin::new()?;
     // SAFETY: The mount is pinned.
     let inode = from_err_ptr(unsafe { bindings::alloc_anon_inode((*pin.mount()).mnt_sb) })?;
@@ -354,7 +360,7 @@ pub(crate) fn create(attached: Arc<Attached>, size: u64, limit: u64) -> Result<O
         inode,
         owner: SetOnce::new(),
     };
-    let region = Region::new(attached, region_file, limit)?;
+    let region = Region::new(attached, region_file, limit, mode)?;
     let region = Arc::into_raw(region).cast_mut();
     // SAFETY: Nobody else has the inode yet.
     unsafe { (*inode.as_ptr()).i_private = region.cast() };
@@ -523,6 +529,7 @@ unsafe extern "C" fn show_fdinfo(seq: *mut bindings::seq_file, file: *mut bindin
     // SAFETY: By the safety requirement.
     let (seq, region) = unsafe { (SeqFile::from_raw(seq), region_of(file)) };
     seq_print!(seq, "swapvma_region:\t{}\n", region.id);
+    seq_print!(seq, "swapvma_integrity:\t{}\n", region.integrity_name());
     region.drivers.for_each(|attached| {
         seq_print!(seq, "swapvma_driver:\t{}\n", attached.driver().name());
     });

@@ -179,7 +179,7 @@ pub(crate) fn prepare(region: &Region, zero: bool) -> Result<Target> {
 /// Puts a page of zeroes or of a fill word into the table, if the entry still
 /// is `was`. Residency was reserved.
 pub(crate) fn make(region: &Region, index: u64, was: State) -> Result<Option<Locked>> {
-    region.table.fill(index)?;
+    region.fill(index)?;
     let fill = match was {
         State::Swapped(Stored::Fill(fill)) => Some(fill.word()),
         _ => None,

@@ -106,7 +106,7 @@ fn clear(region: &Region, index: u64, was: State) -> bool {
     if entry.get() != was {
         return false;
     }
-    entry.set(State::Empty);
+    region.vacate(&mut entry, index);
     true
 }
 

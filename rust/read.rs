@@ -31,13 +31,21 @@ use crate::{
         code,
         Result, //
     },
-    folio::NewPage,
+    folio::{
+        NewPage,
+        PAGE_SIZE, //
+    },
     lockdep,
     reader,
     record,
     region::{
         OpenRegion,
         Region, //
+    },
+    report,
+    seal::{
+        Words,
+        SEAL_WORDS, //
     },
     wait::Signals, //
 };
@@ -88,6 +96,10 @@ pub(crate) struct Read {
     index: u64,
     source: Slot,
     attached: Arc<Attached>,
+    /// What tells that the page is what was stored.
+    seal: [Word; SEAL_WORDS],
+    /// Bytes that the driver has to return.
+    length: Word,
     /// Address of the page to fill.
     page: Word,
     /// When it began, in nanoseconds.
@@ -144,6 +156,8 @@ impl Read {
                 index,
                 source: from,
                 attached,
+                seal: [const { Word::new(0) }; SEAL_WORDS],
+                length: Word::new(PAGE_SIZE as u64),
                 page: Word::new(0),
                 since: deadline::now_ns(),
                 phase: Word::new(NEW),
@@ -161,6 +175,13 @@ impl Read {
         if locked.get() != State::Swapped(Stored::Slot(from)) {
             drop(locked);
             return Ok(None);
+        }
+        if let Some(integrity) = &region.integrity {
+            let seal = integrity.seal_of(index);
+            for (word, kept) in read.seal.iter().zip(seal) {
+                word.store_release(kept);
+            }
+            read.length.store_release(integrity.length(seal) as u64);
         }
         let address = Arc::into_raw(read.clone()) as u64;
         match Address::new(address) {
@@ -252,18 +273,38 @@ impl Read {
 
     /// Applies the driver's answer. Process context.
     fn publish(&self) {
-        let Some(Job { region, target }) = self.job.lock().take() else {
+        let Some(Job { region, mut target }) = self.job.lock().take() else {
             return;
         };
-        let owned = match self.error.load() {
-            0 => self.succeed(&region, target),
-            _ => self.fail(&region),
+        let owned = if self.error.load() == 0 && self.is_genuine(&region, &mut target) {
+            self.succeed(&region, target)
+        } else {
+            self.fail(&region)
         };
         if !owned {
             // Punched meanwhile: nobody else knows the slot any more.
             self.attached.discard(self.source);
         }
         region.wait.wake_all();
+    }
+
+    /// Whether the driver returned what it was given, and turns that into the page.
+    fn is_genuine(&self, region: &Region, target: &mut Target) -> bool {
+        let Some(integrity) = &region.integrity else {
+            return true;
+        };
+        let mut seal: Words = [0; SEAL_WORDS];
+        for (word, kept) in seal.iter_mut().zip(&self.seal) {
+            *word = kept.load();
+        }
+        let page = target.page.bytes();
+        let genuine = integrity.open(region.id, self.index, seal, page).is_ok();
+        if !genuine {
+            region.counters.corrupt_pages.count(1);
+            let (slot, driver) = (self.source.get(), self.attached.driver());
+            report::corrupt(region.id, self.index, slot, driver.name());
+        }
+        genuine
     }
 
     /// The page could not be read. Returns whether the entry was still this
@@ -297,6 +338,7 @@ impl Read {
         };
         if self.index >= region.pages() {
             // A truncation is on its way to this entry; see `Region::install`.
+            region.vacated(self.index);
             drop(locked);
             drop(this);
             region.residency.release();
@@ -383,6 +425,7 @@ impl Read {
     pub(crate) fn punch(&self, region: &Region) -> Option<Option<Slot>> {
         let mut locked = region.table.lock(self.index)?;
         let this = self.replace(&mut locked, State::Empty)?;
+        region.vacated(self.index);
         // Decided under the entry bit, as in `fail`.
         let failed = self.status.load() == FAILED;
         drop(locked);
@@ -417,6 +460,15 @@ unsafe extern "C" fn swapvma_read_index(read: *const ours::swapvma_read) -> u64 
 unsafe extern "C" fn swapvma_read_slot(read: *const ours::swapvma_read) -> u64 {
     // SAFETY: By the safety requirement.
     unsafe { from_c(read) }.source.get()
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
+unsafe extern "C" fn swapvma_read_length(read: *const ours::swapvma_read) -> u32 {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(read) }.length.load() as u32
 }
 
 /// # Safety

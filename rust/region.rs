@@ -37,6 +37,7 @@ use crate::{
         InFlight,
         Ticket, //
     },
+    integrity::Integrity,
     limit::Residency,
     list_lru::ListLru,
     lockdep,
@@ -47,6 +48,7 @@ use crate::{
         Record, //
     },
     regions,
+    seal::Mode,
     stats::Counters,
     swapper::Work,
     table::Table,
@@ -83,6 +85,8 @@ pub(crate) struct Region {
     pub(crate) table: Table,
     /// The resident limit.
     pub(crate) residency: Residency,
+    /// What its stored pages are verified with, if they are.
+    pub(crate) integrity: Option<Pin<KBox<Integrity>>>,
     /// What happened.
     pub(crate) counters: Counters,
     /// Mappings, and tasks that wait for one of them to go away.
@@ -178,7 +182,11 @@ impl Region {
         attached: Arc<Attached>,
         file: RegionFile,
         limit: u64,
+        mode: Option<Mode>,
     ) -> Result<Arc<Region>> {
+        if mode.is_some() {
+            attached.driver().stage()?;
+        }
         let id = regions::next_id();
         let region = Arc::pin_init(
             try_pin_init!(Region {
@@ -186,6 +194,7 @@ impl Region {
                 drivers <- Drivers::new(attached),
                 table: Table::new(),
                 residency: Residency::new(limit),
+                integrity: mode.map(Integrity::new).transpose()?,
                 counters: Counters::new(),
                 mappings: Word::new(0),
                 file,
@@ -221,6 +230,18 @@ impl Region {
         }
         self.drivers
             .for_each(|attached| attached.driver().forget(self));
+    }
+
+    /// Adds a driver to the end of the list. May sleep and allocate.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if it is there; `ENOSPC` for too many; `ENOMEM`.
+    pub(crate) fn add_driver(&self, attached: &Arc<Attached>) -> Result {
+        if self.integrity.is_some() {
+            attached.driver().stage()?;
+        }
+        self.drivers.add(attached)
     }
 
     /// Returns the size in bytes.
@@ -259,6 +280,20 @@ impl Region {
         self.drivers
             .for_each(|attached| bytes += attached.stored_bytes());
         bytes
+    }
+
+    /// Returns the bytes that the region needs to verify what is stored.
+    pub(crate) fn seal_bytes(&self) -> u64 {
+        self.integrity.as_ref().map_or(0, |all| all.seal_bytes())
+    }
+
+    /// Returns the name of how stored pages are verified, for debugfs and fdinfo.
+    pub(crate) fn integrity_name(&self) -> &'static str {
+        match self.integrity.as_ref().map(|integrity| integrity.mode()) {
+            None => "none",
+            Some(Mode::Checksum) => "checksum",
+            Some(Mode::Encrypt) => "encrypt",
+        }
     }
 
     /// Runs `f`, which takes slots out of the table and then discards them. Their
@@ -325,11 +360,47 @@ impl Region {
         let Some(mut entry) = self.table.lock(index) else {
             return Err((page, record));
         };
-        if entry.get() != expected || index >= self.pages() {
+        let is_new = expected == State::Empty;
+        if entry.get() != expected || index >= self.pages() || is_new && !self.hold(index) {
             drop(entry);
             return Err((page, record));
         }
         Ok(self.install_locked(&mut entry, index, page, record, slot))
+    }
+
+    /// Makes room in the table for page `index`. It may be gone again on return.
+    /// May sleep and allocate: the caller holds no lock that reclaim can reach.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG` past what a table can address.
+    pub(crate) fn fill(&self, index: u64) -> Result {
+        if let Some(integrity) = &self.integrity {
+            integrity.fill(index)?;
+        }
+        self.table.fill(index)
+    }
+
+    /// The entry is empty no more; `false` if it has to stay so until
+    /// [`Region::fill`]. Under the entry bit.
+    fn hold(&self, index: u64) -> bool {
+        match &self.integrity {
+            Some(integrity) => integrity.hold(index),
+            None => true,
+        }
+    }
+
+    /// Empties an entry that was not. Under the entry bit.
+    pub(crate) fn vacate(&self, entry: &mut LockedEntry<'_>, index: u64) {
+        entry.set(State::Empty);
+        self.vacated(index);
+    }
+
+    /// The entry is empty and was not. Under the entry bit.
+    pub(crate) fn vacated(&self, index: u64) {
+        if let Some(integrity) = &self.integrity {
+            integrity.release(index);
+        }
     }
 
     /// As [`Region::install`], with the entry bit held.
@@ -379,7 +450,12 @@ impl Region {
         } else {
             self.residency.release();
         }
-        record::take(entry, then)
+        let index = record.index();
+        let taken = record::take(entry, then);
+        if then == State::Empty {
+            self.vacated(index);
+        }
+        taken
     }
 
     /// Takes a page that nobody else uses out of memory, if `decide` says what

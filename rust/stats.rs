@@ -37,7 +37,7 @@ macro_rules! statistics {
 }
 
 statistics!(
-    gauges: size, limit, resident, unevictable, resident_peak, stored_bytes, table_bytes, in_swapout;
+    gauges: size, limit, resident, unevictable, resident_peak, stored_bytes, table_bytes, seal_bytes, in_swapout;
     counters: swapped,
     writing,
     batches,
@@ -58,6 +58,7 @@ statistics!(
     munmap_waits,
     munmap_wait_ns,
     abandoned,
+    corrupt_pages,
 );
 
 /// Reads a region's statistics. Any context.
@@ -71,6 +72,7 @@ pub(crate) fn read(region: &Region) -> swapvma_stats {
     stats.resident_peak = region.residency.peak();
     stats.stored_bytes = region.stored_bytes();
     stats.table_bytes = region.table.levels() * PAGE_BYTES;
+    stats.seal_bytes = region.seal_bytes();
     stats.in_swapout = region.in_swapout();
     stats
 }

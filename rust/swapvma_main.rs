@@ -21,12 +21,15 @@ mod limit;
 #[deny(unsafe_code)]
 mod range;
 #[deny(unsafe_code)]
+mod seal;
+#[deny(unsafe_code)]
 mod table;
 
 // Wrappers of what the kernel offers.
 mod acomp;
 mod atomic;
 mod bindings;
+mod cipher;
 mod error;
 mod folio;
 mod fs;
@@ -34,6 +37,7 @@ mod kthread;
 mod list_lru;
 mod lockdep;
 mod oom;
+mod report;
 mod shrinker;
 mod wait;
 mod window;
@@ -56,6 +60,7 @@ mod driver;
 mod drivers;
 mod fault;
 mod flaw;
+mod integrity;
 mod populate;
 mod prime;
 mod punch;
@@ -101,6 +106,7 @@ impl kernel::InPlaceModule for Swapvma {
             record::init();
             regions::init();
             driver::init();
+            integrity::init();
             deadline::init();
         }
         drivers::ram::init();
@@ -122,6 +128,7 @@ impl kernel::InPlaceModule for Swapvma {
 #[pinned_drop]
 impl PinnedDrop for Swapvma {
     fn drop(self: Pin<&mut Self>) {
+        integrity::exit();
         record::shrink();
         let (records, pages) = record::usage();
         let regions = regions::count();

@@ -31,6 +31,7 @@ use crate::{
         OpenRegion,
         Region, //
     },
+    seal::Words,
     swapout::{
         Outcome,
         Stale, //
@@ -55,7 +56,10 @@ pub(crate) fn submit(
         attached: attached.clone(),
         ticket,
     };
-    batch.copy_pages();
+    batch.copy_pages(region.integrity.is_some());
+    if let Some(integrity) = &region.integrity {
+        integrity.seal_batch(region.id, batch);
+    }
     {
         let mut current = driver.flight.lock();
         *current = Some(flight);
@@ -111,7 +115,13 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> Outcome {
             continue;
         };
         region.counters.writing.sub(1);
-        let answer = answer_of(attached, i);
+        let mut answer = answer_of(attached, i);
+        if batch.is_broken(i) {
+            if let Answer::Stored(slot) = answer {
+                stale.push(Some(slot));
+            }
+            answer = Answer::Failed;
+        }
         match answer {
             Answer::Stored(_) => any_stored = true,
             Answer::Failed => {
@@ -137,10 +147,14 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> Outcome {
         };
         match (answer, page) {
             (Answer::Stored(slot), Ok(page)) => {
+                let copy = Copy {
+                    slot,
+                    seal: batch.seal(i),
+                };
                 let (done, unused) = match batch.operation() {
-                    Operation::Swapout => stored(region, batch.seq(), index, page, slot),
+                    Operation::Swapout => stored(region, batch.seq(), index, page, copy),
                     Operation::Launder => {
-                        (true, laundered(region, batch.seq(), index, &page, slot))
+                        (true, laundered(region, batch.seq(), index, &page, copy))
                     }
                 };
                 outcome.done += u64::from(done);
@@ -197,9 +211,26 @@ pub(crate) fn release(region: &Region, seq: u64, index: u64) {
     drop(folio);
 }
 
+/// What a driver stored, and how to know it again.
+#[derive(Clone, Copy)]
+struct Copy {
+    slot: Slot,
+    seal: Words,
+}
+
+impl Copy {
+    /// The page has this copy from here on. Under the entry bit.
+    fn keep(self, region: &Region, index: u64, record: &Record) {
+        record.set_slot(Some(self.slot));
+        if let Some(integrity) = &region.integrity {
+            integrity.keep(index, self.seal);
+        }
+    }
+}
+
 /// Whether a locked page is still being written by batch `seq`; if so it becomes
-/// resident again, with `slot` for its copy.
-fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -> bool {
+/// resident again, with `copy`.
+fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, copy: Copy) -> bool {
     if !region.owns(page) {
         return false;
     }
@@ -210,7 +241,7 @@ fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -
         return false;
     };
     if let Some(record) = Record::of(&entry) {
-        record.set_slot(Some(slot));
+        copy.keep(region, index, record);
     }
     entry.set(State::Resident(address));
     true
@@ -218,8 +249,9 @@ fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -
 
 /// The driver stored a page of a swapout. Returns whether it left memory, and
 /// the slot if nobody needs it.
-fn stored(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> (bool, Option<Slot>) {
-    if !take_back(region, seq, index, &page, slot) {
+fn stored(region: &Region, seq: u64, index: u64, page: Locked, copy: Copy) -> (bool, Option<Slot>) {
+    let slot = copy.slot;
+    if !take_back(region, seq, index, &page, copy) {
         // A store cancelled it, or it was punched.
         return (false, Some(slot));
     }
@@ -244,8 +276,9 @@ fn stored(region: &Region, seq: u64, index: u64, page: Locked, slot: Slot) -> (b
 /// A store meanwhile took the page out of the batch. What was there when the
 /// laundering began is in the slot all the same, which stays with the record as
 /// that of any dirty page, until the next write.
-fn laundered(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -> Option<Slot> {
-    if !take_back(region, seq, index, page, slot) {
+fn laundered(region: &Region, seq: u64, index: u64, page: &Locked, copy: Copy) -> Option<Slot> {
+    let slot = copy.slot;
+    if !take_back(region, seq, index, page, copy) {
         if !region.owns(page) {
             return Some(slot);
         }
@@ -253,7 +286,7 @@ fn laundered(region: &Region, seq: u64, index: u64, page: &Locked, slot: Slot) -
             return Some(slot);
         };
         match Record::of(&entry) {
-            Some(record) if record.slot().is_none() => record.set_slot(Some(slot)),
+            Some(record) if record.slot().is_none() => copy.keep(region, index, record),
             _ => return Some(slot),
         }
     }

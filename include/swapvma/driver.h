@@ -18,7 +18,12 @@ struct page;
 struct swapvma_batch;
 struct swapvma_read;
 
-/** SWAPVMA_ABI_VERSION - changes whenever the meaning of a field changes. */
+/**
+ * SWAPVMA_ABI_VERSION - changes whenever the meaning of a field changes
+ *
+ * Not for a new function, of which older drivers know nothing, nor for a longer
+ * structure, which its size tells.
+ */
 #define SWAPVMA_ABI_VERSION	2
 
 /** SWAPVMA_SLOT_BITS - a slot is a driver's name for one stored page, below 2^56. */
@@ -171,6 +176,20 @@ u64 swapvma_batch_index(const struct swapvma_batch *batch, u32 i);
 struct page *swapvma_batch_page(const struct swapvma_batch *batch, u32 i);
 
 /**
+ * swapvma_batch_length() - bytes of page @i that matter
+ * @batch: what swapout() was called with
+ * @i: page of the batch, from 0
+ *
+ * PAGE_SIZE, or less for a page of an encrypted region that was compressed
+ * before: the rest is zeroes, and swapin() need not return it. A driver that
+ * knows nothing of lengths stores whole pages. One that does need not try to
+ * compress a page of which less than PAGE_SIZE bytes matter. 0 past the end of
+ * the batch.
+ * Context: any.
+ */
+u32 swapvma_batch_length(const struct swapvma_batch *batch, u32 i);
+
+/**
  * swapvma_batch_answer() - answer page @i of a batch
  * @batch: what swapout() was called with
  * @i: page of the batch, from 0
@@ -212,6 +231,16 @@ u64 swapvma_read_index(const struct swapvma_read *read);
 
 /** swapvma_read_slot() - where the page is stored. Any context. */
 u64 swapvma_read_slot(const struct swapvma_read *read);
+
+/**
+ * swapvma_read_length() - bytes of the page that matter
+ * @read: what swapin() was called with
+ *
+ * What swapvma_batch_length() was when the page was stored: only so many bytes
+ * need be filled.
+ * Context: any.
+ */
+u32 swapvma_read_length(const struct swapvma_read *read);
 
 /**
  * swapvma_read_page() - what to fill

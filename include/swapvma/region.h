@@ -13,12 +13,20 @@ struct page;
 struct swapvma_region;
 struct vm_area_struct;
 
+/** SWAPVMA_REGION_CHECKSUM - as SWAPVMA_CREATE_CHECKSUM. */
+#define SWAPVMA_REGION_CHECKSUM	(1ULL << 1)
+
+/** SWAPVMA_REGION_ENCRYPT - as SWAPVMA_CREATE_ENCRYPT. */
+#define SWAPVMA_REGION_ENCRYPT	(1ULL << 2)
+
 /**
  * struct swapvma_region_params - what a new region is like
  * @size: sizeof(struct swapvma_region_params)
  * @version: SWAPVMA_ABI_VERSION
  * @bytes: size of the region, a multiple of the page size
  * @limit: bytes that may be resident, as in struct swapvma_create
+ * @flags: SWAPVMA_REGION_CHECKSUM, SWAPVMA_REGION_ENCRYPT or 0; both of them,
+ *	and anything else, are -EINVAL
  * @driver: name of its driver, NULL or "" for "ram"
  * @algorithm: name of the driver's algorithm, NULL or "" for its default
  * @options: options for the driver, NULL or "" for none
@@ -31,6 +39,7 @@ struct swapvma_region_params {
 	u32 version;
 	u64 bytes;
 	u64 limit;
+	u64 flags;
 	const char *driver;
 	const char *algorithm;
 	const char *options;

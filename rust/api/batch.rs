@@ -102,6 +102,17 @@ impl Batch {
         NonNull::new(unsafe { bindings::swapvma_batch_page(self.0.as_ptr(), i) })
     }
 
+    /// Returns how many bytes of page `i` matter: a page, or less if it was
+    /// compressed and encrypted. The rest is zeroes, which `swapin` need not
+    /// return; see [`Read::length`](super::Read::length). 0 past the end. Any
+    /// context.
+    #[inline]
+    pub fn length(&self, i: usize) -> usize {
+        let Some(i) = self.check(i) else { return 0 };
+        // SAFETY: By the type invariant.
+        unsafe { bindings::swapvma_batch_length(self.0.as_ptr(), i) as usize }
+    }
+
     /// Copies page `i`. User space may write to it meanwhile, which cancels its
     /// swapout: the copy is then of no use, and nobody asks for it. Any context.
     ///

@@ -46,6 +46,7 @@ pub use self::{
     },
     read::Read,
     region::{
+        Integrity,
         Params,
         Pinned,
         Region, //

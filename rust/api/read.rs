@@ -57,6 +57,14 @@ impl Read {
         Slot::from_boundary(unsafe { bindings::swapvma_read_slot(self.0.as_ptr()) })
     }
 
+    /// Returns how many bytes of the page matter: what
+    /// [`Batch::length`](super::Batch::length) was when it was stored. Any context.
+    #[inline]
+    pub fn length(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::swapvma_read_length(self.0.as_ptr()) as usize }
+    }
+
     /// Returns the page to fill, for a bio or a scatterlist. It is valid until
     /// the read is complete. Any context.
     #[inline]

@@ -24,6 +24,19 @@ use kernel::{
     str::CStr, //
 };
 
+/// How a region tells whether its driver returns what it was given. What it does
+/// not return is SIGBUS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// Not at all.
+    None,
+    /// By a checksum of each page.
+    Checksum,
+    /// Pages are encrypted and authenticated, with a key that exists as long as the
+    /// region.
+    Encrypt,
+}
+
 /// What a new region is like.
 #[derive(Clone, Copy)]
 pub struct Params<'a> {
@@ -34,6 +47,8 @@ pub struct Params<'a> {
     ///
     /// [`NO_LIMIT`]: Params::NO_LIMIT
     pub limit: u64,
+    /// How stored pages are verified.
+    pub integrity: Integrity,
     /// Name of its driver, empty for `ram`.
     pub driver: &'a CStr,
     /// Name of the driver's algorithm, empty for its default.
@@ -52,6 +67,7 @@ impl Params<'static> {
         Self {
             bytes,
             limit: Self::NO_LIMIT,
+            integrity: Integrity::None,
             driver: c"",
             algorithm: c"",
             options: c"",
@@ -92,6 +108,11 @@ impl Region {
             version: bindings::SWAPVMA_ABI_VERSION,
             bytes: params.bytes,
             limit: params.limit,
+            flags: match params.integrity {
+                Integrity::None => 0,
+                Integrity::Checksum => bindings::SWAPVMA_REGION_CHECKSUM.into(),
+                Integrity::Encrypt => bindings::SWAPVMA_REGION_ENCRYPT.into(),
+            },
             driver: params.driver.as_char_ptr(),
             algorithm: params.algorithm.as_char_ptr(),
             options: params.options.as_char_ptr(),

@@ -2,7 +2,8 @@
 
 //! Driver `ram`: keeps cold pages compressed in memory.
 //!
-//! Swapout works on a stable copy, since user space may write to a page of a
+//! Of a page that comes compressed, and encrypted, as many bytes are stored as
+//! matter. Swapout works on a stable copy, since user space may write to a page of a
 //! batch. What does not compress is stored as it is. A page whose object would
 //! need memory that is not free stays resident ("kept"); see [`Reserves`] for
 //! what swapout may use when memory runs out.
@@ -129,10 +130,19 @@ impl Store {
         })
     }
 
-    /// Stores the bytes of a page; `packed` is where they are compressed.
-    /// Process context, does not sleep.
-    fn put(&self, page: &Bytes, packed: &mut Room, reserves: &mut Reserves<'_>) -> Answer {
-        let compressed = self.compress(page, packed);
+    /// Stores the first `length` bytes of a page; `packed` is where a whole one is
+    /// compressed. Process context, does not sleep.
+    fn put(
+        &self,
+        page: &Bytes,
+        length: usize,
+        packed: &mut Room,
+        reserves: &mut Reserves<'_>,
+    ) -> Answer {
+        let compressed = match page.get(..length) {
+            Some(part) if length < PAGE_SIZE => Some(part),
+            _ => self.compress(page, packed),
+        };
         let bytes = compressed.unwrap_or(page);
         let object = match self
             .pool
@@ -167,13 +177,18 @@ impl Store {
         packed.get(..len)
     }
 
-    /// Reads a page back. Process context, does not sleep.
+    /// Reads the first `length` bytes of a page back. Process context, does not
+    /// sleep.
     ///
     /// # Errors
     ///
-    /// `EIO` if what is stored is not one page; `page` is undefined then.
-    fn get(&self, slot: Slot, page: &mut Bytes) -> Result {
+    /// `EIO` if what is stored is not so long; `page` is undefined then.
+    fn get(&self, slot: Slot, length: usize, page: &mut Bytes) -> Result {
         let object = self.object(slot)?;
+        if length < PAGE_SIZE {
+            let part = page.get_mut(..length).ok_or(code::EIO)?;
+            return object.copy_to(part).map_err(|_| code::EIO);
+        }
         let len = if object.len() == PAGE_SIZE {
             object.copy_to(page).map(|()| PAGE_SIZE)
         } else {
@@ -292,7 +307,7 @@ impl Region {
         if batch.copy_page(i, page).is_err() {
             return Answer::Failed;
         }
-        let answer = self.store.put(page, packed, reserves);
+        let answer = self.store.put(page, batch.length(i), packed, reserves);
         if let Answer::Stored(slot) = answer {
             self.stored.count(stored_bytes(slot));
         }
@@ -340,7 +355,7 @@ impl Driver for Ram {
     }
 
     fn swapin(region: &Region, mut read: Read) {
-        let result = region.store.get(read.slot(), read.bytes());
+        let result = region.store.get(read.slot(), read.length(), read.bytes());
         read.complete(result);
     }
 
@@ -395,7 +410,7 @@ mod tests {
 
     /// Stores `b.page` and returns its slot.
     fn put(store: &Store, b: &mut Buffers) -> Result<Slot> {
-        match store.put(&b.page, &mut b.packed, &mut Reserves::new(store)) {
+        match store.put(&b.page, PAGE_SIZE, &mut b.packed, &mut Reserves::new(store)) {
             Answer::Stored(slot) => Ok(slot),
             _ => Err(ENOMEM),
         }
@@ -406,7 +421,7 @@ mod tests {
     fn round_trip(store: &Store, b: &mut Buffers) -> Result<u64> {
         let slot = put(store, b)?;
         b.back.fill(0xa5);
-        store.get(slot, &mut b.back)?;
+        store.get(slot, PAGE_SIZE, &mut b.back)?;
         let equal = *b.page == *b.back;
         let len = store.free(slot);
         if equal {
@@ -436,12 +451,35 @@ mod tests {
             }
             for slot in slots {
                 b.back.fill(0xa5);
-                store.get(slot, &mut b.back)?;
+                store.get(slot, PAGE_SIZE, &mut b.back)?;
                 assert!(*b.page == *b.back);
                 assert!((2048..3000).contains(&store.free(slot)));
             }
             assert_eq!(store.pool.total_pages(), 0);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn what_matters_of_a_page_is_stored_as_it_is() -> Result {
+        let store = Store::new(Algorithm::Lz4)?;
+        let mut b = buffers()?;
+        fill_text(&mut b.page);
+        for length in [1, 100, 3000, PAGE_SIZE - 1] {
+            let mut reserves = Reserves::new(&store);
+            let Answer::Stored(slot) = store.put(&b.page, length, &mut b.packed, &mut reserves)
+            else {
+                return Err(ENOMEM);
+            };
+            b.back.fill(0xa5);
+            assert_eq!(store.get(slot, length + 1, &mut b.back), Err(EIO));
+            b.back.fill(0xa5);
+            store.get(slot, length, &mut b.back)?;
+            assert!(b.back[..length] == b.page[..length]);
+            assert!(b.back[length..].iter().all(|&byte| byte == 0xa5));
+            assert_eq!(store.free(slot), length as u64);
+        }
+        assert_eq!(store.pool.total_pages(), 0);
         Ok(())
     }
 
@@ -458,13 +496,13 @@ mod tests {
             let shorter = slot::encode(offset, len / 2)
                 .and_then(Slot::new)
                 .ok_or(EINVAL)?;
-            assert_eq!(store.get(shorter, &mut b.back), Err(EIO));
+            assert_eq!(store.get(shorter, PAGE_SIZE, &mut b.back), Err(EIO));
 
             // Overwritten.
             let rubbish = KVec::from_elem(0xffu8, len, GFP_KERNEL)?;
             let mut object = store.object(slot)?;
             object.write(&rubbish)?;
-            assert_eq!(store.get(slot, &mut b.back), Err(EIO));
+            assert_eq!(store.get(slot, PAGE_SIZE, &mut b.back), Err(EIO));
 
             // Of a page that is shorter, and of one that is longer.
             for size in [PAGE_SIZE / 2, 2 * PAGE_SIZE] {
@@ -477,7 +515,7 @@ mod tests {
                 let slot = slot::encode(other.offset(), len)
                     .and_then(Slot::new)
                     .ok_or(EINVAL)?;
-                assert_eq!(store.get(slot, &mut b.back), Err(EIO));
+                assert_eq!(store.get(slot, PAGE_SIZE, &mut b.back), Err(EIO));
             }
             store.free(slot);
             assert_eq!(store.pool.total_pages(), 0);

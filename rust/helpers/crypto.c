@@ -6,7 +6,9 @@
  */
 #include <crypto/acompress.h>
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/scatterlist.h>
+#include <linux/string.h>
 
 #include "crypto.h"
 
@@ -49,6 +51,30 @@ int swapvma_acomp_decompress(struct crypto_acomp *tfm, struct scatterlist *src,
 	acomp_request_set_dst_nondma(req, dst, dlen);
 	err = crypto_acomp_decompress(req);
 	return err ? err : req->dlen;
+}
+
+/* As above, from @slen bytes that follow one another. */
+int swapvma_acomp_decompress_bytes(struct crypto_acomp *tfm, const u8 *src,
+				   u32 slen, u8 *dst, u32 dlen)
+{
+	ACOMP_REQUEST_ON_STACK(req, tfm);
+	int err;
+
+	acomp_request_set_src_nondma(req, src, slen);
+	acomp_request_set_dst_nondma(req, dst, dlen);
+	err = crypto_acomp_decompress(req);
+	return err ? err : req->dlen;
+}
+
+/* May sleep until the kernel has gathered entropy; 0 or -ERESTARTSYS. */
+int swapvma_random(void *to, size_t len)
+{
+	return get_random_bytes_wait(to, len);
+}
+
+void swapvma_wipe(void *secret, size_t len)
+{
+	memzero_explicit(secret, len);
 }
 
 /* Where the mapping of all memory begins; fixed at boot. */

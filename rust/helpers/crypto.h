@@ -13,6 +13,10 @@ int swapvma_acomp_compress(struct crypto_acomp *tfm, const u8 *src, u32 slen,
 			   u8 *dst, u32 dlen);
 int swapvma_acomp_decompress(struct crypto_acomp *tfm, struct scatterlist *src,
 			     u32 slen, u8 *dst, u32 dlen);
+int swapvma_acomp_decompress_bytes(struct crypto_acomp *tfm, const u8 *src,
+				   u32 slen, u8 *dst, u32 dlen);
+int swapvma_random(void *to, size_t len);
+void swapvma_wipe(void *secret, size_t len);
 unsigned long swapvma_direct_map(void);
 
 #endif

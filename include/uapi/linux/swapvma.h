@@ -33,8 +33,28 @@
 #define SWAPVMA_CREATE_CLOEXEC	(1ULL << 0)
 
 /**
+ * SWAPVMA_CREATE_CHECKSUM - verify a checksum of each page that comes back
+ *
+ * A page that the driver does not return as it was stored is SIGBUS, as one
+ * that cannot be read is, and counted in corrupt_pages. Against accidents: who
+ * can choose what is stored can make two pages of the same checksum.
+ */
+#define SWAPVMA_CREATE_CHECKSUM	(1ULL << 1)
+
+/**
+ * SWAPVMA_CREATE_ENCRYPT - encrypt and authenticate stored pages
+ *
+ * Pages are compressed and then encrypted with a key that exists only in the
+ * kernel's memory, and only as long as the region does. What is not returned as
+ * it was stored last is treated as with SWAPVMA_CREATE_CHECKSUM, which is
+ * EINVAL along with this flag: encryption includes authentication.
+ */
+#define SWAPVMA_CREATE_ENCRYPT	(1ULL << 2)
+
+/**
  * struct swapvma_create - create a region (on a descriptor of /dev/swapvma)
- * @flags: SWAPVMA_CREATE_CLOEXEC or 0; anything else is EINVAL
+ * @flags: SWAPVMA_CREATE_CLOEXEC, and one of SWAPVMA_CREATE_CHECKSUM and
+ *	SWAPVMA_CREATE_ENCRYPT, or 0; both of these, and anything else, are EINVAL
  * @size: bytes, a multiple of the page size; 0 is EINVAL, more than a region
  *	can address is EFBIG. ftruncate() changes it later
  * @limit: bytes that may be resident, a multiple of the page size, from
@@ -148,6 +168,9 @@ struct swapvma_range {
  * @munmap_waits: mappings whose removal waited for a batch in flight
  * @munmap_wait_ns: nanoseconds that they waited, summed
  * @abandoned: batches that the driver did not answer within its deadline
+ * @corrupt_pages: of @read_failures, reads that returned something else than
+ *	what was stored; 0 in a region without checksums and encryption
+ * @seal_bytes: bytes of what such a region keeps to tell that
  * @reserved: zero
  */
 struct swapvma_stats {
@@ -180,7 +203,9 @@ struct swapvma_stats {
 	__u64 munmap_waits;
 	__u64 munmap_wait_ns;
 	__u64 abandoned;
-	__u64 reserved[5];
+	__u64 corrupt_pages;
+	__u64 seal_bytes;
+	__u64 reserved[3];
 };
 
 #define SWAPVMA_IOC_MAGIC	0xBB
