@@ -32,7 +32,11 @@
  * keeps; short leaves all but the first N pages of a batch without an answer;
  * alloc allocates with GFP_KERNEL in swapout, as a careless driver would; hint is
  * how many neighbours are said to be cheap to read; drained says that regions may
- * leave the driver while they are mapped.
+ * leave the driver while they are mapped. Of the page offset "watch", the files
+ * stored_now and stored_before have what was stored last and before that, and
+ * corrupt chooses what is wrong with it: a bit (flip_bit) of what is stored or
+ * returned is flipped, another page of the region is returned, or what was stored
+ * before.
  * hold_alloc and hold_touch do, under the lock that "lock = 1" makes every
  * swapout take, what a driver author is told never to do. The others are
  * counters.
@@ -183,6 +187,66 @@ static bool test_take(atomic_t *count)
 }
 
 /*
+ * Corruption. What is wrong is so of the page at test_watch alone.
+ */
+
+enum test_corrupt { TEST_INTACT, TEST_STORE, TEST_FLIP, TEST_OTHER, TEST_STALE };
+static const char * const test_corrupts[] = {
+	"intact", "store", "flip", "other", "stale", NULL,
+};
+
+static int test_corrupt;
+static u64 test_watch = U64_MAX;
+static u32 test_flip_bit;
+
+/* What was stored of it last, and before that. */
+static struct page *test_watched[2];
+static struct debugfs_blob_wrapper test_blobs[2];
+
+static void test_flip(struct page *page)
+{
+	u32 bit = READ_ONCE(test_flip_bit) % (PAGE_SIZE * BITS_PER_BYTE);
+	u8 *bytes = kmap_local_page(page);
+
+	bytes[bit / BITS_PER_BYTE] ^= BIT(bit % BITS_PER_BYTE);
+	kunmap_local(bytes);
+}
+
+static void test_corrupt_store(u64 index, struct page *page)
+{
+	if (index != READ_ONCE(test_watch))
+		return;
+	copy_highpage(test_watched[1], test_watched[0]);
+	copy_highpage(test_watched[0], page);
+	if (READ_ONCE(test_corrupt) == TEST_STORE)
+		test_flip(page);
+}
+
+static void test_corrupt_read(struct test_region *region, u64 index, struct page *page)
+{
+	int corrupt = READ_ONCE(test_corrupt);
+	unsigned long flags;
+	unsigned int i;
+
+	if (index != READ_ONCE(test_watch))
+		return;
+	if (corrupt == TEST_FLIP)
+		test_flip(page);
+	if (corrupt == TEST_STALE)
+		copy_highpage(page, test_watched[1]);
+	if (corrupt != TEST_OTHER)
+		return;
+	spin_lock_irqsave(&test_slot_lock, flags);
+	for (i = 0; i < pages; i++) {
+		if (test_slots[i].owner == region && test_slots[i].index != index) {
+			copy_highpage(page, test_slots[i].page);
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&test_slot_lock, flags);
+}
+
+/*
  * The store. A slot is found, filled and freed in any context.
  */
 
@@ -209,6 +273,7 @@ static enum swapvma_result test_store(struct test_region *region, u64 index,
 		return SWAPVMA_NO_SPACE;
 
 	copy_highpage(test_slots[nr].page, page);
+	test_corrupt_store(index, test_slots[nr].page);
 	atomic_inc(&region->stored);
 	atomic_inc(&test_stored);
 	atomic_inc(&test_swapouts);
@@ -269,10 +334,12 @@ static void test_answer_read(struct test_region *region, struct swapvma_read *re
 		swapvma_read_complete(read, -EIO);
 		return;
 	}
-	if (index == READ_ONCE(test_bad_read) || test_take(&test_fail_read))
+	if (index == READ_ONCE(test_bad_read) || test_take(&test_fail_read)) {
 		error = -EIO;
-	else
+	} else {
 		copy_highpage(swapvma_read_page(read), slot->page);
+		test_corrupt_read(region, index, swapvma_read_page(read));
+	}
 	test_put_slot(slot);
 	swapvma_read_complete(read, error);
 }
@@ -620,6 +687,7 @@ struct test_choice {
 
 static const struct test_choice test_answer_choice = { test_answers, &test_answer };
 static const struct test_choice test_complete_choice = { test_completes, &test_complete };
+static const struct test_choice test_corrupt_choice = { test_corrupts, &test_corrupt };
 static const struct test_choice test_complete_read_choice = {
 	test_completes, &test_complete_read,
 };
@@ -766,9 +834,26 @@ static void test_create_counters(void)
 		debugfs_create_atomic_t(files[i].name, files[i].mode, test_dir, files[i].value);
 }
 
+static void test_create_corruption(void)
+{
+	unsigned int i;
+
+	debugfs_create_file("corrupt", 0600, test_dir, (void *)&test_corrupt_choice,
+			    &test_choice_fops);
+	debugfs_create_u64("watch", 0600, test_dir, &test_watch);
+	debugfs_create_u32("flip_bit", 0600, test_dir, &test_flip_bit);
+	for (i = 0; i < ARRAY_SIZE(test_blobs); i++) {
+		test_blobs[i].data = page_address(test_watched[i]);
+		test_blobs[i].size = PAGE_SIZE;
+		debugfs_create_blob(i ? "stored_before" : "stored_now", 0400, test_dir,
+				    &test_blobs[i]);
+	}
+}
+
 static void test_create_debugfs(void)
 {
 	test_dir = debugfs_create_dir(KBUILD_MODNAME, NULL);
+	test_create_corruption();
 	debugfs_create_u32("delay_ms", 0600, test_dir, &test_delay_ms);
 	debugfs_create_bool("lock", 0600, test_dir, &test_use_lock);
 	debugfs_create_bool("alloc", 0600, test_dir, &test_alloc);
@@ -801,6 +886,9 @@ static void test_free_store(void)
 {
 	unsigned int i;
 
+	for (i = 0; i < ARRAY_SIZE(test_watched); i++)
+		if (test_watched[i])
+			__free_page(test_watched[i]);
 	for (i = 0; test_slots && i < pages; i++)
 		if (test_slots[i].page)
 			__free_page(test_slots[i].page);
@@ -816,6 +904,11 @@ static int test_alloc_store(void)
 	test_slots_used = bitmap_zalloc(pages, GFP_KERNEL);
 	if (!test_slots || !test_slots_used)
 		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(test_watched); i++) {
+		test_watched[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!test_watched[i])
+			return -ENOMEM;
+	}
 	for (i = 0; i < pages; i++) {
 		test_slots[i].page = alloc_page(GFP_HIGHUSER);
 		if (!test_slots[i].page)
