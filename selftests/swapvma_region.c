@@ -18,11 +18,11 @@
  * Regions.
  */
 
-static int try_create(const char *driver, const char *algorithm, const char *options,
-		      size_t pages, size_t limit)
+static int try_create(uint64_t flags, const char *driver, const char *algorithm,
+		      const char *options, size_t pages, size_t limit)
 {
 	struct swapvma_create create = {
-		.flags = SWAPVMA_CREATE_CLOEXEC,
+		.flags = SWAPVMA_CREATE_CLOEXEC | flags,
 		.size = pages * SV_PAGE,
 		.limit = limit == SV_NO_LIMIT ? SWAPVMA_LIMIT_NONE : limit * SV_PAGE,
 		.options = (uintptr_t)options,
@@ -43,12 +43,18 @@ static int try_create(const char *driver, const char *algorithm, const char *opt
 
 int sv_try_create(const char *driver, const char *algorithm, size_t pages, size_t limit)
 {
-	return try_create(driver, algorithm, NULL, pages, limit);
+	return try_create(0, driver, algorithm, NULL, pages, limit);
 }
 
 int sv_try_create_with(const char *driver, const char *options, size_t pages, size_t limit)
 {
-	return try_create(driver, "", options, pages, limit);
+	return try_create(0, driver, "", options, pages, limit);
+}
+
+int sv_try_create_flags(uint64_t flags, const char *driver, const char *options, size_t pages,
+			size_t limit)
+{
+	return try_create(flags, driver, "", options, pages, limit);
 }
 
 int sv_create(const char *driver, const char *algorithm, size_t pages, size_t limit)
@@ -302,6 +308,9 @@ void sv_reset_knobs(void)
 	size_t i;
 
 	sv_set_word("answer", "stored");
+	sv_set_word("corrupt", "intact");
+	sv_set("watch", UINT64_MAX);
+	sv_set("flip_bit", 0);
 	sv_set_word("complete", "sync");
 	sv_set_word("complete_read", "sync");
 	sv_set("hint", 0);
@@ -431,7 +440,7 @@ pid_t sv_swapper(const char *driver)
 
 static const char * const baseline_names[SV_BASELINE] = {
 	"regions", "records", "resident_pages", "batches", "table_bytes",
-	"slots stored", "mappings open", "violations",
+	"slots stored", "mappings open", "violations", "seal_bytes",
 };
 
 static void read_baseline(struct sv_baseline *base)
@@ -443,6 +452,7 @@ static void read_baseline(struct sv_baseline *base)
 	base->value[5] = sv_get("stored");
 	base->value[6] = sv_get("vma_opens") - sv_get("vma_closes");
 	base->value[7] = sv_get("violations");
+	base->value[8] = sv_debug("seal_bytes");
 }
 
 static bool at_baseline(const struct sv_baseline *base)

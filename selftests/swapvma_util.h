@@ -76,6 +76,8 @@ void sv_reload_test(const char *params);
 /* Regions. @limit in pages or SV_NO_LIMIT. A descriptor, or -errno. */
 int sv_try_create(const char *driver, const char *algorithm, size_t pages, size_t limit);
 int sv_try_create_with(const char *driver, const char *options, size_t pages, size_t limit);
+int sv_try_create_flags(uint64_t flags, const char *driver, const char *options, size_t pages,
+			size_t limit);
 int sv_create(const char *driver, const char *algorithm, size_t pages, size_t limit);
 char *sv_map(int fd, size_t pages, int prot, int flags);
 char *sv_map_rw(int fd, size_t pages);
@@ -168,7 +170,7 @@ pid_t sv_swapper(const char *driver);
  * and the test driver saw no broken promise. What one test leaves behind fails
  * that test and no later one.
  */
-#define SV_BASELINE	8
+#define SV_BASELINE	9
 
 struct sv_baseline {
 	uint64_t value[SV_BASELINE];

@@ -89,7 +89,7 @@ TEST_F(uapi, create)
 		uint64_t flags, size, limit, reserved;
 		const char *driver, *algorithm;
 	} rows[] = {
-		{ "unknown flag", EINVAL, 2, SIZE, SIZE, 0, "test", "" },
+		{ "unknown flag", EINVAL, 8, SIZE, SIZE, 0, "test", "" },
 		{ "all flags", EINVAL, ~0ULL, SIZE, SIZE, 0, "test", "" },
 		{ "size zero", EINVAL, 0, 0, SWAPVMA_LIMIT_NONE, 0, "test", "" },
 		{ "size unaligned", EINVAL, 0, SIZE + 1, SWAPVMA_LIMIT_NONE, 0, "test", "" },
