@@ -52,6 +52,9 @@ mod options;
 #[path = "../../rust/range.rs"]
 mod range;
 #[deny(unsafe_code)]
+#[path = "../../rust/seal.rs"]
+mod seal;
+#[deny(unsafe_code)]
 #[path = "../../rust/drivers/ram/slot.rs"]
 mod slot;
 #[deny(unsafe_code)]

@@ -11,6 +11,7 @@ mod limit;
 mod magazine;
 mod options;
 mod range;
+mod seal;
 mod slot;
 mod slots;
 mod table;
