@@ -8,11 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "swapvma_store.h"
@@ -25,33 +23,6 @@
 #define ENCRYPT		SWAPVMA_CREATE_ENCRYPT
 #define TRACING		"/sys/kernel/tracing/"
 #define EVENT		TRACING "events/swapvma/swapvma_corrupt/enable"
-
-static int make(uint64_t flags, const char *driver, size_t pages, size_t limit)
-{
-	int fd = sv_try_create_flags(flags, driver, NULL, pages, limit);
-
-	if (fd < 0)
-		sv_die("a region with flags %#llx: %s", (unsigned long long)flags, strerror(-fd));
-	return fd;
-}
-
-/* Pages of all kinds. */
-static void fill(char *map, uint64_t gen)
-{
-	size_t i;
-
-	for (i = 0; i < PAGES; i++)
-		sv_fill(map + i * SV_PAGE, i % SV_KINDS, i, gen);
-}
-
-static size_t check(const char *map, uint64_t gen)
-{
-	size_t i, bad = 0;
-
-	for (i = 0; i < PAGES && bad < 8; i++)
-		bad += !sv_check(map + i * SV_PAGE, i % SV_KINDS, i, gen);
-	return bad;
-}
 
 /*
  * Content, in each way to store it.
@@ -113,24 +84,24 @@ TEST_F_TIMEOUT(content, comes_back, 120)
 	uint64_t gen;
 
 	for (gen = 1; gen <= 3; gen++) {
-		fill(self->map, gen);
+		sv_fill_kinds(self->map, PAGES, gen);
 		ASSERT_TRUE(sv_pageout_all(self->fd));
-		ASSERT_EQ(0, check(self->map, gen));
+		ASSERT_EQ(0, sv_check_kinds(self->map, PAGES, gen));
 		/* Clean: the copies are still good. */
 		ASSERT_TRUE(sv_pageout_all(self->fd));
-		ASSERT_EQ(0, check(self->map, gen));
+		ASSERT_EQ(0, sv_check_kinds(self->map, PAGES, gen));
 	}
 	/* Written while they stay mapped, dropped, read. */
-	fill(self->map, gen);
+	sv_fill_kinds(self->map, PAGES, gen);
 	ASSERT_EQ(0, fsync(self->fd));
 	ASSERT_LE(PAGES / 2, SV_STAT(self->fd, launders));
 	ASSERT_TRUE(sv_pageout_all(self->fd));
-	ASSERT_EQ(0, check(self->map, gen));
+	ASSERT_EQ(0, sv_check_kinds(self->map, PAGES, gen));
 	/* At the limit, in and out all the time. */
 	ASSERT_EQ(0, sv_set_limit(self->fd, SV_BATCH));
 	for (gen++; gen <= 8; gen++) {
-		fill(self->map, gen);
-		ASSERT_EQ(0, check(self->map, gen));
+		sv_fill_kinds(self->map, PAGES, gen);
+		ASSERT_EQ(0, sv_check_kinds(self->map, PAGES, gen));
 	}
 	ASSERT_EQ(0, SV_STAT(self->fd, corrupt_pages));
 	ASSERT_EQ(0, SV_STAT(self->fd, read_failures));
@@ -187,7 +158,7 @@ FIXTURE_SETUP(corrupt)
 	self->traced = sv_write_file(EVENT, "1");
 	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
 	self->kmsg = sv_kmsg_open();
-	self->fd = make(variant->flags, "test", PAGES, SV_NO_LIMIT);
+	self->fd = sv_create_flags(variant->flags, "test", PAGES, SV_NO_LIMIT);
 	self->map = sv_map_rw(self->fd, PAGES);
 	/* Two writes, so that there is an older one to return. */
 	sv_fill_range(self->map, 0, PAGES, variant->kind, 1);
@@ -364,7 +335,7 @@ FIXTURE_SETUP(secret)
 {
 	sv_begin(&self->base);
 	sv_set("watch", WATCHED);
-	self->fd = make(variant->flags, "test", PAGES, SV_NO_LIMIT);
+	self->fd = sv_create_flags(variant->flags, "test", PAGES, SV_NO_LIMIT);
 	self->map = sv_map_rw(self->fd, PAGES);
 }
 
@@ -433,7 +404,7 @@ TEST_F(secret, pages_do_not_show)
 /* Pages come encrypted to the driver ram, and take as little as they did before. */
 TEST_F(secret, compressed_in_ram)
 {
-	int fd = make(variant->flags, "ram", PAGES, SV_NO_LIMIT);
+	int fd = sv_create_flags(variant->flags, "ram", PAGES, SV_NO_LIMIT);
 	char *map = sv_map_rw(fd, PAGES);
 
 	sv_fill_range(map, 0, PAGES, SV_TEXT, 1);
@@ -447,246 +418,6 @@ TEST_F(secret, compressed_in_ram)
 	ASSERT_EQ(0, sv_check_range(map, 0, PAGES, SV_RANDOM, 2));
 	sv_unmap(map, PAGES);
 	close(fd);
-}
-
-/*
- * Pages that move, go and are shared.
- */
-
-FIXTURE(life)
-{
-	struct sv_baseline base;
-	char *map;
-	int fd;
-};
-
-FIXTURE_VARIANT(life)
-{
-	uint64_t flags;
-};
-
-FIXTURE_VARIANT_ADD(life, checksum)
-{
-	.flags = CHECKSUM,
-};
-
-FIXTURE_VARIANT_ADD(life, encrypt)
-{
-	.flags = ENCRYPT,
-};
-
-FIXTURE_SETUP(life)
-{
-	sv_reload_test("deadline_ms=1000");
-	sv_begin(&self->base);
-	self->fd = make(variant->flags, "test", PAGES, SV_NO_LIMIT);
-	self->map = sv_map_rw(self->fd, PAGES);
-	fill(self->map, 1);
-}
-
-FIXTURE_TEARDOWN(life)
-{
-	sv_unmap(self->map, PAGES);
-	close(self->fd);
-	EXPECT_TRUE(sv_end_quarantined(&self->base));
-	sv_reload_test("");
-}
-
-TEST_F_TIMEOUT(life, seals_go_with_their_pages, 60)
-{
-	const size_t pages = 2048;
-	int fd = make(variant->flags, "test", pages, SV_NO_LIMIT);
-	char *map = sv_map_rw(fd, pages);
-	uint64_t all, half;
-
-	ASSERT_EQ(0, SV_STAT(fd, seal_bytes));
-	sv_fill_range(map, 0, pages, SV_SAME, 1);
-	all = SV_STAT(fd, seal_bytes);
-	/* No more than 34 bytes for a page that is there, none for others. */
-	ASSERT_LT(0, all);
-	ASSERT_GE(pages * 34, all);
-	ASSERT_TRUE(sv_pageout_all(fd));
-	ASSERT_EQ(all, SV_STAT(fd, seal_bytes));
-	ASSERT_EQ(0, sv_check_range(map, 0, pages, SV_SAME, 1));
-	ASSERT_EQ(0, sv_punch(fd, 0, pages / 2));
-	half = SV_STAT(fd, seal_bytes);
-	ASSERT_GE(all / 2 + SV_PAGE, half);
-	ASSERT_LE(all / 2 - SV_PAGE, half);
-	ASSERT_EQ(0, sv_check_range(map, pages / 2, pages / 2, SV_SAME, 1));
-	ASSERT_EQ(0, ftruncate(fd, SV_PAGE));
-	ASSERT_EQ(0, SV_STAT(fd, seal_bytes));
-	/* They come again. */
-	ASSERT_EQ(0, ftruncate(fd, pages * SV_PAGE));
-	sv_fill_range(map, 0, pages, SV_RANDOM, 2);
-	ASSERT_EQ(all, SV_STAT(fd, seal_bytes));
-	ASSERT_LE(0, sv_pageout(fd, 0, pages));
-	ASSERT_EQ(0, sv_check_range(map, 0, pages, SV_RANDOM, 2));
-	/* Pages that were only read, and left without a write. */
-	ASSERT_EQ(0, sv_punch(fd, 0, pages));
-	ASSERT_EQ(0, sv_check_zero(map, 0, pages));
-	ASSERT_EQ(all, SV_STAT(fd, seal_bytes));
-	ASSERT_TRUE(sv_pageout_all(fd));
-	ASSERT_EQ(0, SV_STAT(fd, seal_bytes));
-	sv_unmap(map, pages);
-	close(fd);
-}
-
-TEST_F_TIMEOUT(life, drained_from_driver_to_driver, 60)
-{
-	ASSERT_TRUE(sv_pageout_all(self->fd));
-	sv_set_word("drained", "Y");
-	ASSERT_EQ(0, sv_control("drain test ram"));
-	ASSERT_TRUE(sv_pageout_all(self->fd));
-	ASSERT_LT(0, SV_STAT(self->fd, stored_bytes));
-	ASSERT_EQ(0, sv_get("stored"));
-	ASSERT_EQ(0, check(self->map, 1));
-	ASSERT_EQ(0, sv_add_driver(self->fd, "test", ""));
-	ASSERT_EQ(0, SV_STAT(self->fd, corrupt_pages));
-}
-
-/* Of a batch, some pages go to one driver and some to the next. */
-TEST_F_TIMEOUT(life, failed_over, 60)
-{
-	ASSERT_EQ(0, sv_add_driver(self->fd, "ram", ""));
-	sv_set("fail_write", 20);
-	ASSERT_TRUE(sv_pageout_all(self->fd));
-	ASSERT_LT(0, SV_STAT(self->fd, write_failures));
-	ASSERT_LT(0, sv_get("stored"));
-	ASSERT_EQ(0, check(self->map, 1));
-	fill(self->map, 2);
-	ASSERT_TRUE(sv_pageout_all(self->fd));
-	ASSERT_EQ(0, check(self->map, 2));
-	ASSERT_EQ(0, SV_STAT(self->fd, corrupt_pages));
-}
-
-/* The answer that comes after the deadline is of the copies that it was given. */
-TEST_F_TIMEOUT(life, abandoned, 60)
-{
-	struct sv_pageout_thread thread;
-
-	sv_set_word("complete", "never");
-	sv_pageout_start(&thread, self->fd, 0, PAGES);
-	ASSERT_TRUE(sv_wait_for(SV_STAT(self->fd, abandoned) == 1));
-	sv_pageout_join(&thread);
-	ASSERT_EQ(0, check(self->map, 1));
-	fill(self->map, 2);
-	sv_set_word("complete", "sync");
-	sv_set("release", 1);
-	ASSERT_TRUE(sv_wait_for(!sv_control("recover test")));
-	ASSERT_TRUE(sv_pageout_all(self->fd));
-	ASSERT_EQ(0, check(self->map, 2));
-	ASSERT_EQ(0, SV_STAT(self->fd, corrupt_pages));
-}
-
-/* A store while the driver works: what it stores is neither half old nor half new. */
-TEST_F_TIMEOUT(life, written_to_meanwhile, 60)
-{
-	struct sv_pageout_thread thread;
-	uint64_t gen;
-
-	for (gen = 2; gen < 6; gen++) {
-		fill(self->map, gen + 10);
-		sv_set("block", 1);
-		sv_pageout_start(&thread, self->fd, 0, PAGES);
-		ASSERT_TRUE(sv_wait_for(sv_get("blocked") == 1));
-		fill(self->map, gen);
-		sv_set("block", 0);
-		sv_pageout_join(&thread);
-		ASSERT_EQ(0, check(self->map, gen));
-		ASSERT_TRUE(sv_pageout_all(self->fd));
-		ASSERT_EQ(0, check(self->map, gen));
-	}
-	ASSERT_LT(0, SV_STAT(self->fd, cancelled));
-	ASSERT_EQ(0, SV_STAT(self->fd, corrupt_pages));
-}
-
-/* Punched while it is written and while it is read. */
-TEST_F_TIMEOUT(life, punched_meanwhile, 60)
-{
-	struct sv_pageout_thread thread;
-	pid_t child;
-
-	sv_set("block", 1);
-	sv_pageout_start(&thread, self->fd, 0, PAGES);
-	ASSERT_TRUE(sv_wait_for(sv_get("blocked") == 1));
-	ASSERT_EQ(0, sv_punch(self->fd, 0, PAGES));
-	ASSERT_EQ(0, SV_STAT(self->fd, seal_bytes));
-	sv_set("block", 0);
-	sv_pageout_join(&thread);
-	ASSERT_EQ(0, sv_check_zero(self->map, 0, PAGES));
-	fill(self->map, 2);
-	ASSERT_TRUE(sv_pageout_all(self->fd));
-	sv_set("block_read", 1);
-	child = sv_fork();
-	if (!child)
-		_exit(sv_touch_read(self->map) ? 1 : 0);
-	ASSERT_TRUE(sv_wait_for(sv_get("blocked_reads") == 1));
-	ASSERT_EQ(0, sv_punch(self->fd, 0, PAGES));
-	ASSERT_EQ(0, SV_STAT(self->fd, seal_bytes));
-	fill(self->map, 3);
-	sv_set("block_read", 0);
-	ASSERT_EQ(0, sv_reap(child));
-	ASSERT_EQ(0, check(self->map, 3));
-	ASSERT_TRUE(sv_pageout_all(self->fd));
-	ASSERT_EQ(0, check(self->map, 3));
-	ASSERT_EQ(0, SV_STAT(self->fd, corrupt_pages));
-}
-
-TEST_F_TIMEOUT(life, shared_and_private, 60)
-{
-	char *private = sv_map(self->fd, PAGES, PROT_READ | PROT_WRITE, MAP_PRIVATE);
-	pid_t child;
-
-	ASSERT_TRUE(sv_pageout_all(self->fd));
-	sv_fill(private, SV_TEXT, 99, 99);
-	child = sv_fork();
-	if (!child) {
-		bool ok = !check(self->map, 1);
-
-		fill(self->map, 2);
-		_exit(ok && sv_pageout(self->fd, 0, PAGES) >= 0 && !check(self->map, 2) &&
-		      sv_check(private, SV_TEXT, 99, 99) ? 0 : 1);
-	}
-	ASSERT_EQ(0, sv_reap(child));
-	ASSERT_TRUE(sv_pageout_all(self->fd));
-	ASSERT_EQ(0, check(self->map, 2));
-	ASSERT_TRUE(sv_check(private, SV_TEXT, 99, 99));
-	ASSERT_EQ(0, SV_STAT(self->fd, corrupt_pages));
-	sv_unmap(private, PAGES);
-}
-
-/*
- * Asking for it.
- */
-
-TEST(flags)
-{
-	static const struct {
-		uint64_t flags;
-		const char *name;
-	} rows[] = {
-		{ 0, "swapvma_integrity:\tnone\n" },
-		{ CHECKSUM, "swapvma_integrity:\tchecksum\n" },
-		{ ENCRYPT, "swapvma_integrity:\tencrypt\n" },
-	};
-	char path[64], text[8192];
-	struct sv_baseline base;
-	size_t i;
-	int fd;
-
-	sv_begin(&base);
-	ASSERT_EQ(-EINVAL, sv_try_create_flags(CHECKSUM | ENCRYPT, "ram", NULL, PAGES, SV_NO_LIMIT));
-	ASSERT_EQ(-EINVAL, sv_try_create_flags(ENCRYPT << 1, "ram", NULL, PAGES, SV_NO_LIMIT));
-	ASSERT_EQ(-EINVAL, sv_try_create_flags(1ULL << 63, "ram", NULL, PAGES, SV_NO_LIMIT));
-	for (i = 0; i < 3; i++) {
-		fd = make(rows[i].flags, "ram", PAGES, SV_NO_LIMIT);
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-		ASSERT_TRUE(sv_read_file(path, text, sizeof(text)));
-		ASSERT_NE(NULL, strstr(text, rows[i].name));
-		ASSERT_NE(NULL, strstr(text, "swapvma_corrupt_pages:\t0\n"));
-		close(fd);
-	}
-	ASSERT_TRUE(sv_end(&base));
 }
 
 SV_TEST_MAIN

@@ -67,6 +67,15 @@ int sv_create(const char *driver, const char *algorithm, size_t pages, size_t li
 	return fd;
 }
 
+int sv_create_flags(uint64_t flags, const char *driver, size_t pages, size_t limit)
+{
+	int fd = sv_try_create_flags(flags, driver, NULL, pages, limit);
+
+	if (fd < 0)
+		sv_die("a region with flags %#llx: %s", (unsigned long long)flags, strerror(-fd));
+	return fd;
+}
+
 char *sv_map(int fd, size_t pages, int prot, int flags)
 {
 	char *map = mmap(NULL, pages * SV_PAGE, prot, flags, fd, 0);
@@ -261,6 +270,23 @@ size_t sv_check_range(const char *map, size_t first, size_t nr, enum sv_kind kin
 
 	for (i = first; i < first + nr && bad < 8; i++)
 		bad += !sv_check(map + i * SV_PAGE, kind, i, gen);
+	return bad;
+}
+
+void sv_fill_kinds(char *map, size_t nr, uint64_t gen)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		sv_fill(map + i * SV_PAGE, i % SV_KINDS, i, gen);
+}
+
+size_t sv_check_kinds(const char *map, size_t nr, uint64_t gen)
+{
+	size_t i, bad = 0;
+
+	for (i = 0; i < nr && bad < 8; i++)
+		bad += !sv_check(map + i * SV_PAGE, i % SV_KINDS, i, gen);
 	return bad;
 }
 

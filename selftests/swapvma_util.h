@@ -79,6 +79,7 @@ int sv_try_create_with(const char *driver, const char *options, size_t pages, si
 int sv_try_create_flags(uint64_t flags, const char *driver, const char *options, size_t pages,
 			size_t limit);
 int sv_create(const char *driver, const char *algorithm, size_t pages, size_t limit);
+int sv_create_flags(uint64_t flags, const char *driver, size_t pages, size_t limit);
 char *sv_map(int fd, size_t pages, int prot, int flags);
 char *sv_map_rw(int fd, size_t pages);
 void sv_unmap(char *map, size_t pages);
@@ -133,6 +134,10 @@ void sv_fill_range(char *map, size_t first, size_t nr, enum sv_kind kind, uint64
 /* Number of wrong pages; the first few are printed. */
 size_t sv_check_range(const char *map, size_t first, size_t nr, enum sv_kind kind, uint64_t gen);
 size_t sv_check_zero(const char *map, size_t first, size_t nr);
+
+/* The same with the kinds by turns. */
+void sv_fill_kinds(char *map, size_t nr, uint64_t gen);
+size_t sv_check_kinds(const char *map, size_t nr, uint64_t gen);
 
 /* A generator with its state in the caller's hand. Never returns the same twice. */
 uint64_t sv_random(uint64_t *state);
