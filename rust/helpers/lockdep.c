@@ -16,6 +16,10 @@
 
 #include "lockdep.h"
 
+#ifdef CONFIG_PREEMPT_RT
+#error "The entry bit spins with preemption off, and the LRU lock is taken under it."
+#endif
+
 static struct lock_class_key swapvma_lru_key, swapvma_inode_key;
 
 #ifdef CONFIG_LOCKDEP
