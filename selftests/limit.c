@@ -255,7 +255,7 @@ TEST_F_TIMEOUT(limit, mlocked, SV_LONG_TIMEOUT)
 	ASSERT_EQ(0, mlock(self->map, KEPT * SV_PAGE));
 	others_keep_to_the_limit(_metadata, self);
 	sv_fill_range(self->map, 0, KEPT, SV_TEXT, 2);
-	ASSERT_EQ(0, munlock(self->map, KEPT * SV_PAGE));
+	ASSERT_EQ(0, sv_munlock(self->map, KEPT * SV_PAGE));
 	all_count_again(_metadata, self);
 	ASSERT_EQ(0, sv_check_range(self->map, 0, KEPT, SV_TEXT, 2));
 }

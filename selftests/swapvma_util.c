@@ -117,6 +117,16 @@ bool sv_write_file(const char *path, const char *text)
 	return n == (ssize_t)strlen(text);
 }
 
+int sv_munlock(const void *addr, size_t len)
+{
+	int ret = munlock(addr, len);
+
+	/* lru_add_drain_all(), before anything is compacted. */
+	if (!sv_write_file("/proc/sys/vm/compact_memory", "1"))
+		sv_die("compact_memory: %s", strerror(errno));
+	return ret;
+}
+
 bool sv_find_value(const char *text, const char *name, uint64_t *value)
 {
 	size_t len = strlen(name);

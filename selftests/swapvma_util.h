@@ -224,6 +224,12 @@ bool sv_wait_asleep(pid_t pid);
 /* Memory that parent and child share and that is not of the subsystem. */
 void *sv_shared(size_t size);
 
+/*
+ * munlock(), and then what the processors still have in their batches of pages that
+ * were locked or unlocked: until they are drained they hold references.
+ */
+int sv_munlock(const void *addr, size_t len);
+
 /* The signal that an access raises: 0, SIGBUS or SIGSEGV; sv_si_code says why. */
 extern __thread int sv_si_code;
 int sv_touch_read(const void *addr);

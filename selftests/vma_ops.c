@@ -411,7 +411,7 @@ TEST_F(vma, mlock)
 		ASSERT_EQ(PAGES, SV_STAT(self->fd, resident));
 	}
 	ASSERT_EQ(0, bad_pages(self->map, 0, PAGES));
-	ASSERT_EQ(0, munlock(self->map, PAGES * SV_PAGE));
+	ASSERT_EQ(0, sv_munlock(self->map, PAGES * SV_PAGE));
 	ASSERT_INTACT(0, PAGES);
 }
 
@@ -435,10 +435,10 @@ TEST_F(vma, mlocked_twice)
 	ASSERT_EQ(0, sv_pageout(self->fd, 0, PAGES));
 	ASSERT_EQ(PAGES, SV_STAT(self->fd, resident));
 	ASSERT_EQ(PAGES, SV_STAT(self->fd, unevictable));
-	ASSERT_EQ(0, munlock(self->map + HALF * SV_PAGE, HALF * SV_PAGE));
+	ASSERT_EQ(0, sv_munlock(self->map + HALF * SV_PAGE, HALF * SV_PAGE));
 	ASSERT_TRUE(sv_wait_for(sv_pageout(self->fd, 0, PAGES) >= 0 &&
 				SV_STAT(self->fd, resident) == HALF));
-	ASSERT_EQ(0, munlock(self->map, PAGES * SV_PAGE));
+	ASSERT_EQ(0, sv_munlock(self->map, PAGES * SV_PAGE));
 	ASSERT_INTACT(0, PAGES);
 }
 
@@ -449,7 +449,7 @@ TEST_F(vma, mlock_more_than_the_limit)
 	ASSERT_EQ(0, mlock(self->map, PAGES * SV_PAGE));
 	ASSERT_EQ(0, bad_pages(self->map, 0, PAGES));
 	ASSERT_EQ(0, bad_region(self->fd, variant->flags));
-	ASSERT_EQ(0, munlock(self->map, PAGES * SV_PAGE));
+	ASSERT_EQ(0, sv_munlock(self->map, PAGES * SV_PAGE));
 	ASSERT_INTACT(0, PAGES);
 }
 
