@@ -25,6 +25,7 @@ use crate::{
         Callback,
         InCallback, //
     },
+    owner::Lease,
     read::Token, //
 };
 use kernel::{
@@ -71,6 +72,8 @@ impl Wanted<'_> {
 /// module is held.
 pub(crate) struct Attached {
     driver: Arc<Registered>,
+    /// Pays for what the driver allocates with `__GFP_ACCOUNT`.
+    owner: Lease,
     handle: *mut c_void,
     /// Place in the region's list.
     place: Word,
@@ -90,13 +93,14 @@ unsafe impl Sync for Attached {}
 static NEXT_ID: Word = Word::new(1);
 
 impl Attached {
-    /// Attaches a region of `pages` pages to a driver. May sleep and allocate.
+    /// Attaches a region of `pages` pages, and of `owner`, to a driver. May sleep and
+    /// allocate.
     ///
     /// # Errors
     ///
     /// `ENODEV` for an unknown driver, `EBUSY` for one that is being drained;
     /// what the driver answers otherwise.
-    pub(crate) fn new(wanted: &Wanted<'_>, pages: u64) -> Result<Arc<Self>> {
+    pub(crate) fn new(wanted: &Wanted<'_>, pages: u64, owner: Lease) -> Result<Arc<Self>> {
         let driver = driver::find(wanted.driver).inspect_err(|_| {
             pr_err!(
                 "a region asks for the driver {}, which is not there\n",
@@ -118,8 +122,11 @@ impl Attached {
         };
         let mut handle = core::ptr::null_mut();
         let attach = driver.ops().attach.ok_or(code::EINVAL)?;
-        // SAFETY: The arguments live through the call.
-        let result = to_result(unsafe { attach(driver.ops(), &args, &mut handle) });
+        let result = {
+            let _charging = owner.charge();
+            // SAFETY: The arguments live through the call.
+            to_result(unsafe { attach(driver.ops(), &args, &mut handle) })
+        };
         if let Err(error) = result {
             pr_err!(
                 "driver {} refuses a region with algorithm \"{}\" and options \"{}\": error {}\n",
@@ -135,6 +142,7 @@ impl Attached {
         // INVARIANT: Module and handle were just taken.
         let attached = Self {
             driver,
+            owner,
             handle,
             place: Word::new(0),
             id: NEXT_ID.add(1),
@@ -147,6 +155,11 @@ impl Attached {
     /// Returns the driver.
     pub(crate) fn driver(&self) -> &Arc<Registered> {
         &self.driver
+    }
+
+    /// Returns the owner of the region.
+    pub(crate) fn owner(&self) -> &Lease {
+        &self.owner
     }
 
     /// Returns the place in the region's list, which slots name.
@@ -185,6 +198,7 @@ impl Attached {
     /// Hands the driver a batch. In a swapper, no lock held.
     pub(crate) fn swapout(&self, batch: &batch::Inner) {
         let _in_swapout = InCallback::enter(Callback::Swapout);
+        let _charging = self.owner.charge();
         let batch = core::ptr::from_ref(batch).cast_mut();
         if let Some(swapout) = self.driver.ops().swapout {
             // SAFETY: The handle is attached; the batch is in phase `Running`
@@ -199,6 +213,7 @@ impl Attached {
             return;
         };
         let _in_swapin = InCallback::enter(Callback::Swapin);
+        let _charging = self.owner.charge();
         // SAFETY: The handle is attached; the driver completes the read, of
         // which the token is a reference.
         unsafe { swapin(self.handle, read.into_raw()) };

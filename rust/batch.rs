@@ -30,6 +30,7 @@ use crate::{
         Result, //
     },
     folio::{
+        Effort,
         Folio,
         NewPage,
         PageBytes,
@@ -411,7 +412,7 @@ impl Inner {
 fn copies(count: usize) -> Result<KVec<Folio>> {
     let mut copies = KVec::with_capacity(count, GFP_KERNEL)?;
     for _ in 0..count {
-        copies.push(NewPage::new(false, true)?.into_folio(), GFP_KERNEL)?;
+        copies.push(NewPage::new(false, Effort::Firm)?.into_folio(), GFP_KERNEL)?;
     }
     Ok(copies)
 }
@@ -430,7 +431,7 @@ mod tests {
         let ticket = InFlight::new().enter(0..count).ok_or(EBUSY)?;
         batch.start(Operation::Swapout, ticket);
         for index in 0..count {
-            let mut page = NewPage::new(false, true)?;
+            let mut page = NewPage::new(false, Effort::Firm)?;
             page.fill(index);
             if batch.push(page.into_folio(), index).is_err() {
                 return Err(ENOSPC);

@@ -18,6 +18,7 @@
 #include "helpers/crypto.h"
 #include "helpers/fs.h"
 #include "helpers/lockdep.h"
+#include "helpers/memcg.h"
 #include "helpers/mm.h"
 #include "helpers/report.h"
 

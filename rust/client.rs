@@ -23,6 +23,7 @@ use crate::{
         self,
         OpenFile, //
     },
+    owner::Lease,
     populate,
     range::{
         limit_pages,
@@ -85,7 +86,7 @@ fn create(params: &ours::swapvma_region_params) -> Result<OpenFile> {
     };
     // SAFETY: By the boundary, the owner is the calling module.
     let owner = unsafe { fs::Owner::take(params.owner) }.ok_or(code::ENODEV)?;
-    let attached = Attached::new(&wanted, pages)?;
+    let attached = Attached::new(&wanted, pages, Lease::of_current()?)?;
     let file = fs::create(attached, params.bytes, limit, mode)?;
     file.region().file.set_owner(owner);
     Ok(file)

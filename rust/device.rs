@@ -25,6 +25,7 @@ use crate::{
     kthread,
     limit,
     lockdep,
+    owner::Lease,
     populate::{
         self,
         Patience, //
@@ -210,7 +211,7 @@ fn add_driver(region: &OpenRegion, arg: &ours::swapvma_add_driver) -> Result {
     if wanted.driver.is_empty() {
         return Err(code::EINVAL);
     }
-    let attached = Attached::new(&wanted, region.pages())?;
+    let attached = Attached::new(&wanted, region.pages(), region.share.owner().clone())?;
     region.add_driver(&attached)?;
     // Faults that went over the limit for want of a driver wait again.
     region.stalled.store_release(0);
@@ -250,7 +251,7 @@ fn create(arg: &ours::swapvma_create) -> Result<u32> {
         algorithm: name(&arg.algorithm)?,
         options: options.as_cstr(),
     };
-    let attached = Attached::new(&wanted, pages)?;
+    let attached = Attached::new(&wanted, pages, Lease::of_current()?)?;
     let flags = if arg.flags & cloexec != 0 {
         bindings::O_CLOEXEC
     } else {
@@ -410,7 +411,7 @@ enum DefaultRegion {
 
 impl Device {
     fn new() -> Result<Pin<KBox<Self>>> {
-        let attached = Attached::new(&Wanted::DEFAULT, 0)?;
+        let attached = Attached::new(&Wanted::DEFAULT, 0, Lease::of_current()?)?;
         let pin = fs::Pin::new()?;
         KBox::pin_init(
             pin_init!(Self {
@@ -429,7 +430,7 @@ impl Device {
             DefaultRegion::Attached(attached) if create => match attached.take() {
                 Some(attached) => attached,
                 // Lost to an mmap that failed.
-                None => Attached::new(&Wanted::DEFAULT, 0)?,
+                None => Attached::new(&Wanted::DEFAULT, 0, Lease::of_current()?)?,
             },
             DefaultRegion::Attached(_) => return Err(code::ENXIO),
         };

@@ -122,7 +122,7 @@ fn add(region: &OpenRegion, name: &CStr) -> Result {
         driver: name,
         ..Wanted::DEFAULT
     };
-    let attached = Attached::new(&wanted, region.pages())?;
+    let attached = Attached::new(&wanted, region.pages(), region.share.owner().clone())?;
     match region.add_driver(&attached) {
         Err(code::EEXIST) => Ok(()),
         result => result,

@@ -18,17 +18,21 @@ use crate::{
         Result, //
     },
     folio::{
+        Effort,
         Folio,
         Locked, //
     },
     fs,
     lockdep,
+    memcg::Stall,
     oom,
     populate::{
+        bring_in,
+        effort,
         headroom,
         make,
-        prepare,
         read_ahead,
+        start,
         wait_for_limit, //
     },
     read::{
@@ -118,6 +122,15 @@ impl Vmf {
         self.has_flag(bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY)
     }
 
+    /// What an allocation may do: no reclaim under a lock that can be given up.
+    fn effort(&self) -> Effort {
+        if self.may_retry() {
+            Effort::Quick
+        } else {
+            effort(self.region())
+        }
+    }
+
     /// Gives up the lock, runs `f`, and has the fault come again. Where the
     /// fault wants no wait, it comes again at once.
     fn retry(self, f: impl FnOnce(&OpenRegion)) -> Outcome {
@@ -195,7 +208,7 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
             Step::Again => {}
             Step::End(outcome) => return outcome,
             Step::Limit => return vmf.retry(wait_for_limit),
-            Step::Memory => return vmf.retry(wait_for_memory),
+            Step::Memory => return vmf.retry(|region| find_memory(region, index)),
             Step::Lock(folio) => {
                 return vmf.retry(|_| drop(folio.lock_killable()));
             }
@@ -270,10 +283,11 @@ fn look(vmf: &Vmf, index: u64) -> Step {
             if let Err(step) = reserve(vmf) {
                 return step;
             }
-            let step = prepare(region, false).and_then(|target| {
-                Ok(Read::start(region, index, slot)?.map(|read| Step::Read(read, target)))
-            });
-            finish(vmf, step)
+            let step = start(region, index, slot, vmf.effort());
+            finish(
+                vmf,
+                step.map(|read| read.map(|(read, target)| Step::Read(read, target))),
+            )
         }
         Found::Reading(read) if read.has_failed() => {
             read.reset(region);
@@ -290,7 +304,7 @@ fn create(vmf: &Vmf, index: u64, was: State) -> Step {
         return step;
     }
     let region = vmf.region();
-    let step = make(region, index, was).map(|page| page.map(Step::Map));
+    let step = make(region, index, was, vmf.effort()).map(|page| page.map(Step::Map));
     finish(vmf, step)
 }
 
@@ -309,10 +323,14 @@ fn finish(vmf: &Vmf, step: Result<Option<Step>>) -> Step {
         }
         Err(_) => {
             region.unreserve();
-            if vmf.may_retry() && region.starved.load() == 0 {
+            if !vmf.may_retry() {
+                Step::End(OOM)
+            } else if region.starved.load() < GIVE_UP {
                 Step::Memory
             } else {
-                Step::End(OOM)
+                // Whoever comes next tries again.
+                region.starved.store_release(1);
+                Step::End(SIGBUS)
             }
         }
     }
@@ -340,16 +358,47 @@ fn reserve(vmf: &Vmf) -> core::result::Result<(), Step> {
     Ok(())
 }
 
-/// Waits until a swapper freed something, after an allocation found no memory.
-/// If none does, the next allocation may have a task killed. No lock held.
+/// Vain attempts after which no memory is to be had, not even by having a task killed:
+/// there is none in the cgroup that pays, for instance. Then the fault fails, as it
+/// would come again for ever otherwise.
+const GIVE_UP: u64 = 2;
+
+/// Brings the page in, after an allocation under the fault lock, which reclaims
+/// nothing, found no memory. No lock held.
+fn find_memory(region: &OpenRegion, index: u64) {
+    let effort = effort(region);
+    if bring_in(region, index, effort) != Err(code::ENOMEM) || is_killed() {
+        return;
+    }
+    match effort {
+        Effort::Firm => {
+            region.starved.add(1);
+        }
+        _ => wait_for_memory(region),
+    }
+}
+
+/// Waits until something was freed where it is missing: in the region's cgroup if
+/// that is at its limit, or anywhere. If nothing is, the next allocation may have a
+/// task killed. No lock held.
 fn wait_for_memory(region: &OpenRegion) {
     const PATIENCE_MS: u64 = 1000;
-    let before = oom::freed();
+    let owner = region.share.owner();
+    let is_short = owner.is_short();
+    let freed = || {
+        if is_short {
+            owner.freed()
+        } else {
+            oom::freed()
+        }
+    };
+    let before = freed();
     swapper::press(region, shrinker::PRESS);
     lockdep::wait_for_swapper();
+    let _stall = Stall::enter();
     let progress = region
         .wait
-        .wait_timeout(Signals::Kill, Some(PATIENCE_MS), || oom::freed() != before);
+        .wait_timeout(Signals::Kill, Some(PATIENCE_MS), || freed() != before);
     region
         .starved
         .store_release(u64::from(progress == Ok(false)));

@@ -276,19 +276,35 @@ impl Drop for Folio {
     }
 }
 
+/// What an allocation of a page may do to get one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Take what is free, and does not exceed the limit of who pays for it.
+    Quick,
+    /// Reclaim, and fail rather than have a task killed.
+    Patient,
+    /// Whatever helps.
+    Firm,
+}
+
 /// A page that is new: nobody else can see it.
 pub(crate) struct NewPage(Folio);
 
 impl NewPage {
-    /// Allocates a page, of zeroes or of any content. May sleep and reclaim; a
-    /// `firm` allocation may have a task killed for memory.
+    /// Allocates a page, of zeroes or of any content. The cgroup that is charged pays
+    /// for it. May sleep and reclaim unless it is to be [`Effort::Quick`].
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(zero: bool, firm: bool) -> Result<Self> {
+    pub(crate) fn new(zero: bool, effort: Effort) -> Result<Self> {
+        let effort = match effort {
+            Effort::Quick => ours::swapvma_effort::SWAPVMA_EFFORT_QUICK,
+            Effort::Patient => ours::swapvma_effort::SWAPVMA_EFFORT_PATIENT,
+            Effort::Firm => ours::swapvma_effort::SWAPVMA_EFFORT_FIRM,
+        };
         // SAFETY: No precondition.
-        let folio = unsafe { ours::swapvma_folio_alloc(zero, firm) };
+        let folio = unsafe { ours::swapvma_folio_alloc(zero, effort) };
         let folio = NonNull::new(folio).ok_or(code::ENOMEM)?;
         // SAFETY: The allocation gave its one reference.
         Ok(Self(unsafe { Folio::from_raw(folio) }))

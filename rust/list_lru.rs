@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! LRU lists of records, one set of `list_lru` per region.
+//! LRU lists: those of a region's records, those of an owner's regions, and those
+//! of a cgroup's owners.
 //!
 //! C header: [`include/linux/list_lru.h`](srctree/include/linux/list_lru.h)
 
-use crate::{
-    bindings as ours,
-    record::Record, //
+use crate::bindings as ours;
+use core::marker::{
+    PhantomData,
+    PhantomPinned, //
 };
-use core::marker::PhantomPinned;
 use kernel::{
     bindings,
     error::to_result,
@@ -16,25 +17,58 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The records of a region's resident pages, oldest first, a list a node.
+/// What can be on a list.
+///
+/// # Safety
+///
+/// `link` returns the same link each time, initialised as an empty list and used
+/// for one list alone, and `from_link` undoes that.
+pub(crate) unsafe trait Item {
+    /// Returns the link.
+    fn link(&self) -> *mut bindings::list_head;
+
+    /// Returns the item that a link belongs to.
+    ///
+    /// # Safety
+    ///
+    /// `link` is that of an item that stays on its list for `'a`.
+    unsafe fn from_link<'a>(link: *mut bindings::list_head) -> &'a Self;
+}
+
+/// What becomes of an item that a walk showed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visited {
+    /// It is the youngest of its list now.
+    Rotate,
+    /// It is off the list.
+    Remove,
+}
+
+/// A cgroup that lists belong to, for as long as the value lives: null for the
+/// root, or without cgroups.
+pub(crate) type Cgroup = *mut bindings::mem_cgroup;
+
+/// Items, oldest first, a list for each node, and for each cgroup if it was made
+/// with [`ListLru::init_memcg`].
 #[pin_data(PinnedDrop)]
-pub(crate) struct ListLru {
+pub(crate) struct ListLru<T: Item> {
     #[pin]
     lru: Opaque<bindings::list_lru>,
+    _items: PhantomData<fn(&T)>,
     #[pin]
     _pin: PhantomPinned,
 }
 
 // SAFETY: A list_lru has its own locks; it may be used from any task.
-unsafe impl Send for ListLru {}
+unsafe impl<T: Item> Send for ListLru<T> {}
 // SAFETY: As above.
-unsafe impl Sync for ListLru {}
+unsafe impl<T: Item> Sync for ListLru<T> {}
 
-impl ListLru {
+impl<T: Item> ListLru<T> {
     /// Creates empty lists. May sleep and allocate.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
+    pub(crate) fn new(class: ours::swapvma_lru) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            lru <- Opaque::try_ffi_init(|lru: *mut bindings::list_lru| {
+            lru <- Opaque::try_ffi_init(move |lru: *mut bindings::list_lru| {
                 // SAFETY: `lru` is valid for writing.
                 unsafe { lru.write_bytes(0, 1) };
                 // SAFETY: `lru` is zeroed and not yet in use; no cgroup, no shrinker.
@@ -42,44 +76,80 @@ impl ListLru {
                     bindings::__list_lru_init(lru, false, core::ptr::null_mut())
                 })?;
                 // SAFETY: The lists were just initialised and are not yet in use.
-                unsafe { ours::swapvma_list_lru_set_class(lru) };
+                unsafe { ours::swapvma_list_lru_set_class(lru, class) };
                 Ok::<(), Error>(())
             }),
+            _items: PhantomData,
             _pin: PhantomPinned,
         })
     }
 
-    /// Appends the record of a page on node `nid`. Under the entry bit.
-    pub(crate) fn add(&self, record: &Record, nid: i32) {
-        // SAFETY: The record stays valid until `del`, before which it is not
-        // freed; the lists are initialised.
-        unsafe { bindings::list_lru_add(self.lru.get(), record.lru(), nid, core::ptr::null_mut()) };
+    /// Creates empty lists for each cgroup, which `shrinker` is asked to shrink for
+    /// as long as they are not empty. May sleep and allocate.
+    ///
+    /// # Safety
+    ///
+    /// `shrinker` is valid.
+    pub(crate) unsafe fn new_memcg(shrinker: *mut bindings::shrinker) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            lru <- Opaque::try_ffi_init(move |lru: *mut bindings::list_lru| {
+                // SAFETY: `lru` is valid for writing.
+                unsafe { lru.write_bytes(0, 1) };
+                // SAFETY: `lru` is zeroed and not yet in use; the shrinker is valid by
+                // the safety requirement.
+                to_result(unsafe { ours::swapvma_list_lru_init(lru, shrinker) })
+            }),
+            _items: PhantomData,
+            _pin: PhantomPinned,
+        })
     }
 
-    /// Removes a record. Under the entry bit.
-    pub(crate) fn del(&self, record: &Record, nid: i32) {
-        // SAFETY: The record is on the list of `nid` of these lists.
-        unsafe { bindings::list_lru_del(self.lru.get(), record.lru(), nid, core::ptr::null_mut()) };
+    /// Returns the lists, to allocate those of a cgroup.
+    pub(crate) fn as_ptr(&self) -> *mut bindings::list_lru {
+        self.lru.get()
     }
 
-    /// Counts the records of node `nid`. Any context.
-    pub(crate) fn count(&self, nid: i32) -> usize {
-        // SAFETY: The lists are initialised.
-        unsafe { bindings::list_lru_count_node(self.lru.get(), nid) }
+    /// Appends an item to the list of node `nid`, if it is on none. Any context but
+    /// interrupts.
+    ///
+    /// # Safety
+    ///
+    /// The item stays valid until it is off the list. `cgroup` is referenced, and
+    /// its lists are allocated.
+    pub(crate) unsafe fn add(&self, item: &T, nid: i32, cgroup: Cgroup) {
+        // SAFETY: The lists are initialised; the rest by the safety requirement.
+        unsafe { bindings::list_lru_add(self.lru.get(), item.link(), nid, cgroup) };
     }
 
-    /// Shows the `max` oldest records of node `nid` to `visit` and makes them
-    /// the youngest. `visit` runs under the list's lock: it neither sleeps nor
-    /// takes an entry bit, and what it learned may be stale on return.
-    pub(crate) fn walk<F: FnMut(&Record)>(&self, nid: i32, max: u64, mut visit: F) {
+    /// Removes an item, if it is on a list. As [`ListLru::add`].
+    ///
+    /// # Safety
+    ///
+    /// `nid` and `cgroup` are those that the item was added with.
+    pub(crate) unsafe fn del(&self, item: &T, nid: i32, cgroup: Cgroup) {
+        // SAFETY: By the safety requirement.
+        unsafe { bindings::list_lru_del(self.lru.get(), item.link(), nid, cgroup) };
+    }
+
+    /// Shows the `max` oldest items of node `nid` and of `cgroup` to `visit`. It runs
+    /// under the list's lock: it neither sleeps nor takes an entry bit, and what it
+    /// learned may be stale on return.
+    pub(crate) fn walk<F: FnMut(&T) -> Visited>(
+        &self,
+        nid: i32,
+        cgroup: Cgroup,
+        max: u64,
+        mut visit: F,
+    ) {
         let mut left = max as c_ulong;
         // SAFETY: The lists are initialised; `visit_item` gets `visit` back as
         // the type that it was instantiated for.
         unsafe {
-            bindings::list_lru_walk_node(
+            bindings::list_lru_walk_one(
                 self.lru.get(),
                 nid,
-                Some(visit_item::<F>),
+                cgroup,
+                Some(visit_item::<T, F>),
                 (&raw mut visit).cast(),
                 &mut left,
             )
@@ -88,28 +158,34 @@ impl ListLru {
 }
 
 #[pinned_drop]
-impl PinnedDrop for ListLru {
+impl<T: Item> PinnedDrop for ListLru<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: The lists are initialised and empty: a region that goes away
-        // has no resident page.
+        // SAFETY: The lists are initialised and empty: whoever has an item on them
+        // keeps them.
         unsafe { bindings::list_lru_destroy(self.lru.get()) };
     }
 }
 
 /// # Safety
 ///
-/// Called by `list_lru_walk_node` under the list's lock with a record's link
-/// and the `F` that `walk` passed.
-unsafe extern "C" fn visit_item<F: FnMut(&Record)>(
-    item: *mut bindings::list_head,
-    _list: *mut bindings::list_lru_one,
+/// Called by `list_lru_walk_one` under the list's lock with an item's link and the
+/// `F` that `walk` passed.
+unsafe extern "C" fn visit_item<T: Item, F: FnMut(&T) -> Visited>(
+    link: *mut bindings::list_head,
+    list: *mut bindings::list_lru_one,
     visit: *mut c_void,
 ) -> bindings::lru_status {
-    // SAFETY: By the safety requirement; records leave the list before they are
+    // SAFETY: By the safety requirement; items leave the list before they are
     // freed, and removal takes the list's lock.
-    let record = unsafe { Record::from_lru(item) };
+    let item = unsafe { T::from_link(link) };
     // SAFETY: By the safety requirement.
     let visit = unsafe { &mut *visit.cast::<F>() };
-    visit(record);
-    bindings::lru_status::LRU_ROTATE
+    match visit(item) {
+        Visited::Rotate => bindings::lru_status::LRU_ROTATE,
+        Visited::Remove => {
+            // SAFETY: The item is on the list, whose lock is held.
+            unsafe { bindings::list_lru_isolate(list, link) };
+            bindings::lru_status::LRU_REMOVED
+        }
+    }
 }

@@ -15,11 +15,13 @@ use crate::{
     },
     fault::is_killed,
     folio::{
+        Effort,
         Locked,
         NewPage, //
     },
     limit::BATCH_PAGES,
     lockdep,
+    memcg::Stall,
     read::{
         Read,
         Target, //
@@ -32,6 +34,7 @@ use crate::{
     },
     wait::Signals, //
 };
+use kernel::sync::Arc;
 
 /// What to do at a limit that waiting does not help against.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,7 +101,7 @@ pub(crate) fn obtain(region: &OpenRegion, index: u64) -> Result<Locked> {
             return Ok(page);
         }
         reserve_patiently(region, Patience::Wait)?;
-        let made = make(region, index, State::Empty);
+        let made = make(region, index, State::Empty, effort(region));
         match made {
             Ok(Some(page)) => return Ok(page),
             Ok(None) => region.unreserve(),
@@ -139,17 +142,16 @@ fn read_in(region: &OpenRegion, index: u64, stored: Stored) -> Result<bool> {
     let slot = match stored {
         Stored::Slot(slot) => slot,
         Stored::Fill(_) => {
+            let was = State::Swapped(stored);
             let made =
-                make(region, index, State::Swapped(stored)).inspect_err(|_| region.unreserve())?;
+                make(region, index, was, effort(region)).inspect_err(|_| region.unreserve())?;
             if made.is_none() {
                 region.unreserve();
             }
             return Ok(made.is_some());
         }
     };
-    let started = prepare(region, false)
-        .and_then(|target| Ok(Read::start(region, index, slot)?.map(|read| (read, target))))
-        .inspect_err(|_| region.unreserve())?;
+    let started = start(region, index, slot, effort(region)).inspect_err(|_| region.unreserve())?;
     match started {
         None => {
             region.unreserve();
@@ -163,28 +165,94 @@ fn read_in(region: &OpenRegion, index: u64, stored: Stored) -> Result<bool> {
     }
 }
 
-/// Allocates what a page that comes into memory needs.
-pub(crate) fn prepare(region: &Region, zero: bool) -> Result<Target> {
-    let starved = region.starved.load() != 0;
-    let target = Target {
-        page: NewPage::new(zero, starved)?,
-        record: record::alloc()?,
+/// Allocates a page and begins to read it; `None` if the entry changed meanwhile.
+pub(crate) fn start(
+    region: &Region,
+    index: u64,
+    slot: Slot,
+    effort: Effort,
+) -> Result<Option<(Arc<Read>, Target)>> {
+    let target = prepare(region, false, effort)?;
+    Ok(Read::start(region, index, slot)?.map(|read| (read, target)))
+}
+
+/// Does for a fault, without its lock, what that found no memory for. Whatever else
+/// is in the way is left to the fault, which comes again.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn bring_in(region: &OpenRegion, index: u64, effort: Effort) -> Result {
+    let was = match region.find(index) {
+        Found::Empty => State::Empty,
+        Found::Swapped(stored) => State::Swapped(stored),
+        _ => return Ok(()),
     };
-    if starved {
+    if !region.residency.try_reserve() {
+        return Ok(());
+    }
+    let came_in = match was {
+        State::Swapped(Stored::Slot(slot)) => match start(region, index, slot, effort) {
+            Ok(Some((read, target))) => {
+                // As for a fault that reads: it meets the outcome in the entry.
+                if read.run_in(region, target).is_err() && is_killed() {
+                    read.reset(region);
+                }
+                return Ok(());
+            }
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        },
+        was => make(region, index, was, effort).map(|page| page.is_some()),
+    };
+    if came_in != Ok(true) {
+        region.unreserve();
+    }
+    came_in.map(|_| ())
+}
+
+/// Returns what an allocation for the region may do that is made without the fault
+/// lock.
+pub(crate) fn effort(region: &Region) -> Effort {
+    if region.starved.load() == 0 {
+        Effort::Patient
+    } else {
+        Effort::Firm
+    }
+}
+
+/// Allocates what a page that comes into memory needs. The region's owner pays for
+/// the page.
+pub(crate) fn prepare(region: &Region, zero: bool, effort: Effort) -> Result<Target> {
+    let page = {
+        let _charging = region.share.owner().charge();
+        NewPage::new(zero, effort)?
+    };
+    let record = record::alloc()?;
+    if region.starved.load() != 0 {
         region.starved.store_release(0);
     }
-    Ok(target)
+    Ok(Target { page, record })
 }
 
 /// Puts a page of zeroes or of a fill word into the table, if the entry still
 /// is `was`. Residency was reserved.
-pub(crate) fn make(region: &Region, index: u64, was: State) -> Result<Option<Locked>> {
-    region.fill(index)?;
+pub(crate) fn make(
+    region: &Region,
+    index: u64,
+    was: State,
+    effort: Effort,
+) -> Result<Option<Locked>> {
+    {
+        let _charging = region.share.owner().charge();
+        region.fill(index)?;
+    }
     let fill = match was {
         State::Swapped(Stored::Fill(fill)) => Some(fill.word()),
         _ => None,
     };
-    let mut target = prepare(region, !matches!(fill, Some(word) if word != 0))?;
+    let is_zero = !matches!(fill, Some(word) if word != 0);
+    let mut target = prepare(region, is_zero, effort)?;
     if let Some(word) = fill.filter(|&word| word != 0) {
         target.page.fill(word);
     }
@@ -223,9 +291,7 @@ fn read_one_ahead(region: &OpenRegion, index: u64) -> bool {
     if region.residency.excess(headroom(region)) != 0 || !region.residency.try_reserve() {
         return false;
     }
-    let started = prepare(region, false)
-        .and_then(|target| Ok(Read::start(region, index, slot)?.map(|read| (read, target))));
-    match started {
+    match start(region, index, slot, Effort::Quick) {
         Ok(Some((read, target))) => {
             read.run_elsewhere(region.clone(), target);
             true
@@ -249,6 +315,7 @@ pub(crate) fn wait_for_limit(region: &OpenRegion) {
     region.counters.limit_waits.count(1);
     region.kick();
     lockdep::wait_for_swapper();
+    let _stall = Stall::enter();
     // A killed task takes its retry and goes away.
     let _ = region.wait.wait(Signals::Kill, || {
         region.residency.excess(1) == 0 || region.is_stalled()

@@ -16,6 +16,7 @@ use crate::{
     driver,
     error::Result,
     fs::OpenFile,
+    list_lru::Visited,
     lockdep::{
         self,
         FaultLock,
@@ -23,6 +24,7 @@ use crate::{
         FolioLock,
         Reclaim, //
     },
+    owner::Target,
     populate,
     region::OpenRegion,
     regions,
@@ -107,7 +109,15 @@ fn reached_from_reclaim(region: &OpenRegion) {
     region.mapping().unmap(0, 1, false);
     let mut candidates = Candidates::new();
     candidates.push(0);
-    region.lru.walk(0, 1, |_| {});
+    region
+        .lru
+        .walk(0, core::ptr::null_mut(), 1, |_| Visited::Rotate);
+    let target = Target {
+        nid: 0,
+        cgroup: core::ptr::null_mut(),
+    };
+    target.pages();
+    drop(target.next_regions());
     swapout::drop_clean(region, &mut candidates);
     region.prime();
     driver::prime_queues(region);

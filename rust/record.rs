@@ -32,7 +32,8 @@ use crate::{
         Slot,
         State, //
     },
-    folio::Folio, //
+    folio::Folio,
+    list_lru::Item, //
 };
 use core::{
     mem::offset_of,
@@ -81,27 +82,16 @@ impl Record {
         }
     }
 
-    /// Returns the record that a link of an LRU list belongs to.
-    ///
-    /// # Safety
-    ///
-    /// `item` is the link of a record that stays on its list for `'a`.
-    pub(crate) unsafe fn from_lru<'a>(item: *mut bindings::list_head) -> &'a Record {
-        // SAFETY: By the safety requirement.
-        let record = unsafe { item.byte_sub(offset_of!(Record, lru)) };
-        // SAFETY: By the safety requirement.
-        unsafe { &*record.cast::<Record>() }
-    }
-
-    /// Returns the link for the LRU list.
-    pub(crate) fn lru(&self) -> *mut bindings::list_head {
-        self.lru.get()
-    }
-
     /// Returns a reference to the page. Under the entry bit.
     pub(crate) fn folio(&self) -> Folio {
         // SAFETY: The table holds a reference for as long as the record exists.
         unsafe { Folio::get(self.folio) }
+    }
+
+    /// Returns the node of the page's memory. Under the entry bit.
+    pub(crate) fn nid(&self) -> i32 {
+        let folio = self.folio();
+        folio.nid()
     }
 
     /// Returns the index of the page in its region.
@@ -183,6 +173,20 @@ impl Record {
     }
 }
 
+// SAFETY: The link is initialised in `Unused::install`, and nothing else uses it.
+unsafe impl Item for Record {
+    fn link(&self) -> *mut bindings::list_head {
+        self.lru.get()
+    }
+
+    unsafe fn from_link<'a>(link: *mut bindings::list_head) -> &'a Self {
+        // SAFETY: By the safety requirement.
+        let record = unsafe { link.byte_sub(offset_of!(Record, lru)) };
+        // SAFETY: By the safety requirement.
+        unsafe { &*record.cast::<Record>() }
+    }
+}
+
 /// A record that no entry stands for.
 ///
 /// # Invariants
@@ -217,7 +221,7 @@ impl Unused {
         // SAFETY: As above.
         let record = unsafe { self.0.as_ref() };
         // SAFETY: The link is not on a list; an empty one points at itself.
-        unsafe { bindings::INIT_LIST_HEAD(record.lru()) };
+        unsafe { bindings::INIT_LIST_HEAD(record.link()) };
         core::mem::forget(self);
         entry.set(State::Resident(address));
         record

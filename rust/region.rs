@@ -14,6 +14,7 @@ use crate::{
         Attached,
         Drivers, //
     },
+    bindings::swapvma_lru,
     entry::{
         Address,
         Locked as LockedEntry,
@@ -41,6 +42,7 @@ use crate::{
     limit::Residency,
     list_lru::ListLru,
     lockdep,
+    owner::Share,
     range::pages_of,
     read::Read,
     record::{
@@ -96,9 +98,11 @@ pub(crate) struct Region {
     /// Orders changes of the size.
     #[pin]
     sizing: SpinLock<()>,
+    /// Who pays for the pages.
+    pub(crate) share: Share,
     /// Records of the resident pages.
     #[pin]
-    pub(crate) lru: ListLru,
+    pub(crate) lru: ListLru<Record>,
     /// The swapper was asked to bring the region below its limit.
     pub(crate) kicked: Word,
     /// Pages that the swapper looked at since it last made room.
@@ -188,6 +192,7 @@ impl Region {
             attached.driver().stage()?;
         }
         let id = regions::next_id();
+        let share = Share::new(attached.owner().clone(), id)?;
         let region = Arc::pin_init(
             try_pin_init!(Region {
                 id,
@@ -199,7 +204,8 @@ impl Region {
                 mappings: Word::new(0),
                 file,
                 sizing <- kernel::new_spinlock!((), "swapvma_size"),
-                lru <- ListLru::new(),
+                share,
+                lru <- ListLru::new(swapvma_lru::SWAPVMA_LRU_RECORDS),
                 inflight <- kernel::new_spinlock!(InFlight::new(), "swapvma_inflight"),
                 kicked: Word::new(0),
                 scanned: Word::new(0),
@@ -415,7 +421,9 @@ impl Region {
         let nid = page.nid();
         let (table, locked) = page.attach(self.mapping(), index);
         let record = record.install(entry, table, index, slot);
-        self.lru.add(record, nid);
+        // SAFETY: `take` removes it before the record is freed; no cgroup.
+        unsafe { self.lru.add(record, nid, core::ptr::null_mut()) };
+        self.share.add(nid);
         locked
     }
 
@@ -444,11 +452,13 @@ impl Region {
         then: State,
     ) -> Option<(record::Unused, Folio)> {
         let record = Record::of(entry)?;
-        self.lru.del(record, nid);
+        // SAFETY: It was added with these.
+        unsafe { self.lru.del(record, nid, core::ptr::null_mut()) };
         if record.is_exempt() {
             self.residency.release_unevictable();
         } else {
             self.residency.release();
+            self.share.sub(nid);
         }
         let index = record.index();
         let taken = record::take(entry, then);
@@ -480,7 +490,7 @@ impl Region {
             Ok(frozen) => frozen,
             Err(page) => {
                 if Record::of(&entry).is_some_and(Record::stayed) {
-                    self.residency.exempt();
+                    self.exempt(nid);
                 }
                 return Err(page);
             }
@@ -496,6 +506,8 @@ impl Region {
         page.detach();
         // Record and reference are given back without the entry bit.
         drop(taken);
+        drop(page);
+        self.share.note_freed(nid);
         Ok(slot)
     }
 
@@ -539,18 +551,24 @@ impl Region {
     /// pin, or who was found to hold it in [`Region::evict`]. If so, it does not
     /// count against the limit from here on; if not any more, it does.
     pub(crate) fn is_unevictable(&self, entry: &LockedEntry<'_>, mlocked: bool) -> bool {
-        match Record::of(entry).map(|record| record.look_unevictable(mlocked)) {
-            Some((true, true)) => {
-                self.residency.exempt();
-                true
-            }
-            Some((false, true)) => {
+        let Some(record) = Record::of(entry) else {
+            return false;
+        };
+        match record.look_unevictable(mlocked) {
+            (true, true) => self.exempt(record.nid()),
+            (false, true) => {
                 self.residency.charge();
-                false
+                self.share.add(record.nid());
             }
-            Some((unevictable, false)) => unevictable,
-            None => false,
+            _ => {}
         }
+        record.is_exempt()
+    }
+
+    /// Something keeps a page on node `nid` in memory. Under the entry bit.
+    fn exempt(&self, nid: i32) {
+        self.residency.exempt();
+        self.share.sub(nid);
     }
 
     /// Gives reserved residency back.

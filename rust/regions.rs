@@ -61,12 +61,6 @@ pub(crate) fn each() -> Each {
     Each { after: 0 }
 }
 
-/// As [`each`], but begins with the region after the one that `id` names.
-pub(crate) fn each_after(id: u64) -> impl Iterator<Item = OpenRegion> {
-    let begun = each().take_while(move |region| region.id <= id);
-    Iterator::chain(Each { after: id }, begun)
-}
-
 impl Iterator for Each {
     type Item = OpenRegion;
 
@@ -85,6 +79,12 @@ impl Iterator for Each {
             }
         }
     }
+}
+
+/// Returns the region that `id` names, if it is open. Does not sleep.
+pub(crate) fn open(id: u64) -> Option<OpenRegion> {
+    let after = id.checked_sub(1)?;
+    Each { after }.next().filter(|region| region.id == id)
 }
 
 /// Returns an id for a region to be created.

@@ -8,10 +8,12 @@
 //! for what they freed. That the core does not lose patience all the same is the
 //! business of [`crate::oom`].
 //!
+//! What it looks at belongs to one cgroup and lies on one node; see
+//! [`crate::owner`].
+//!
 //! C header: [`include/linux/shrinker.h`](srctree/include/linux/shrinker.h)
 
 use crate::{
-    atomic::Word,
     bindings as ours,
     error::{
         code,
@@ -19,7 +21,13 @@ use crate::{
     },
     fault,
     limit::BATCH_PAGES,
-    lockdep, oom, record, regions,
+    list_lru::Visited,
+    lockdep,
+    owner::{
+        Lists,
+        Target, //
+    },
+    record, regions,
     swapout::{
         self,
         Candidates, //
@@ -41,7 +49,10 @@ use kernel::{
 /// # Invariants
 ///
 /// The shrinker is registered.
-pub(crate) struct Shrinker(NonNull<bindings::shrinker>);
+pub(crate) struct Shrinker {
+    shrinker: NonNull<bindings::shrinker>,
+    _lists: Pin<KBox<Lists>>,
+}
 
 // SAFETY: A shrinker may be freed from any task.
 unsafe impl Send for Shrinker {}
@@ -49,13 +60,19 @@ unsafe impl Send for Shrinker {}
 unsafe impl Sync for Shrinker {}
 
 impl Shrinker {
-    /// Registers the shrinker. May sleep and allocate.
+    /// Creates what it looks at and registers the shrinker. At module load, before
+    /// there is a region. May sleep and allocate.
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: The name is a format without arguments.
         let shrinker = unsafe {
             bindings::shrinker_alloc(ours::SWAPVMA_SHRINKER_FLAGS, c"swapvma".as_char_ptr())
         };
         let shrinker = NonNull::new(shrinker).ok_or(code::ENOMEM)?;
+        // SAFETY: The shrinker is valid.
+        let lists = unsafe { Lists::new(shrinker.as_ptr()) }.inspect_err(|_| {
+            // SAFETY: Nobody knows the shrinker.
+            unsafe { bindings::shrinker_free(shrinker.as_ptr()) }
+        })?;
         // SAFETY: The shrinker is new and not yet registered.
         unsafe {
             (*shrinker.as_ptr()).count_objects = Some(count);
@@ -64,7 +81,10 @@ impl Shrinker {
         // SAFETY: The callbacks are set.
         unsafe { bindings::shrinker_register(shrinker.as_ptr()) };
         // INVARIANT: Just registered.
-        Ok(Self(shrinker))
+        Ok(Self {
+            shrinker,
+            _lists: lists,
+        })
     }
 }
 
@@ -73,7 +93,7 @@ impl Drop for Shrinker {
         // For whoever still walks the list of shrinkers.
         lockdep::remote_wait();
         // SAFETY: By the type invariant.
-        unsafe { bindings::shrinker_free(self.0.as_ptr()) };
+        unsafe { bindings::shrinker_free(self.shrinker.as_ptr()) };
     }
 }
 
@@ -85,13 +105,31 @@ unsafe extern "C" fn count(
     control: *mut bindings::shrink_control,
 ) -> c_ulong {
     // SAFETY: By the safety requirement.
-    let nid = unsafe { (*control).nid };
-    let mut pages = 0;
-    for region in regions::each() {
-        pages += region.lru.count(nid);
+    let target = unsafe { target(control) };
+    // Records belong to no cgroup, and are on whatever nodes they are.
+    let records = if target.is_root() {
+        record::empty_pages()
+    } else {
+        0
+    };
+    match target.pages() + records {
+        // Until something comes, the core does not ask again for this cgroup.
+        0 => EMPTY,
+        pages => pages as c_ulong,
     }
-    // On whatever nodes they are.
-    pages + record::empty_pages() as c_ulong
+}
+
+/// SHRINK_EMPTY, and SHRINK_STOP: a macro with a cast.
+const EMPTY: c_ulong = c_ulong::MAX - 1;
+const STOP: c_ulong = c_ulong::MAX;
+
+/// # Safety
+///
+/// `control` is valid.
+unsafe fn target(control: *mut bindings::shrink_control) -> Target {
+    // SAFETY: By the safety requirement.
+    let (nid, cgroup) = unsafe { ((*control).nid, (*control).memcg) };
+    Target { nid, cgroup }
 }
 
 /// Pages that a scan asks the swapper for: enough for it to be busy while
@@ -106,54 +144,72 @@ unsafe extern "C" fn scan(
     control: *mut bindings::shrink_control,
 ) -> c_ulong {
     // SAFETY: By the safety requirement.
-    let (nid, wanted) = unsafe { ((*control).nid, (*control).nr_to_scan) };
+    let target = unsafe { target(control) };
+    // SAFETY: By the safety requirement.
+    let wanted = unsafe { (*control).nr_to_scan } as u64;
     // SAFETY: By the safety requirement.
     let may_wait = unsafe { ours::swapvma_reclaim_may_wait((*control).gfp_mask) };
     if may_wait {
         lockdep::wait_for_swapper();
     }
-    let mut left = wanted as u64;
-    let mut freed = record::shrink_idle();
-    for region in regions::each_after(LAST_SCANNED.load()) {
-        if left == 0 {
-            break;
-        }
-        LAST_SCANNED.store_release(region.id);
-        let mut candidates = Candidates::new();
-        region
-            .lru
-            .walk(nid, left.min(BATCH_PAGES as u64), |record| {
-                left -= 1;
-                candidates.push(record.index());
-            });
-        let dropped = swapout::drop_clean(&region, &mut candidates);
-        freed += dropped;
-        swapper::press(&region, PRESS);
-    }
+    let records = if target.is_root() {
+        record::shrink_idle()
+    } else {
+        0
+    };
+    let (looked, dropped) = drop_some(target, wanted);
+    let mut freed = dropped + records;
     // SAFETY: By the safety requirement.
-    unsafe { (*control).nr_scanned = (wanted as u64 - left) as c_ulong };
-    if freed == 0 && may_wait {
-        freed = wait_for_swapper();
+    unsafe { (*control).nr_scanned = looked as c_ulong };
+    if freed == 0 && looked != 0 && may_wait && turn::take(target) {
+        freed = wait_for_swapper(target);
     }
     if freed == 0 {
         // Nothing to drop: do not ask again at once.
-        return c_ulong::MAX;
+        return STOP;
     }
     // SAFETY: No precondition.
     unsafe { ours::swapvma_account_reclaimed(freed as c_ulong) };
     freed as c_ulong
 }
 
-/// The region that was scanned last: the next scan goes on after it.
-static LAST_SCANNED: Word = Word::new(0);
+/// Drops the clean ones of the `wanted` oldest pages and wakes the swappers for the
+/// others. Returns how many it looked at, and how many are free now.
+fn drop_some(target: Target, wanted: u64) -> (u64, u64) {
+    let (mut looked, mut freed) = (0, 0);
+    while looked < wanted {
+        let before = looked;
+        for region in target.next_regions().filter_map(regions::open) {
+            let most = wanted.saturating_sub(looked).min(BATCH_PAGES as u64);
+            let since = looked;
+            let mut candidates = Candidates::new();
+            region
+                .lru
+                .walk(target.nid, core::ptr::null_mut(), most, |record| {
+                    looked += 1;
+                    candidates.push(record.index());
+                    Visited::Rotate
+                });
+            let dropped = swapout::drop_clean(&region, &mut candidates);
+            freed += dropped;
+            if dropped < looked - since {
+                swapper::press(&region, PRESS);
+            }
+        }
+        if looked == before {
+            break;
+        }
+    }
+    (looked, freed)
+}
 
-/// Waits until a swapper freed a batch, but no longer than a reclaimer may be
+/// Waits until a swapper freed a batch of them, but no longer than a reclaimer may be
 /// kept. Returns the pages that were freed meanwhile.
-fn wait_for_swapper() -> u64 {
+fn wait_for_swapper(target: Target) -> u64 {
     const ROUND_MS: i64 = 10;
     const ROUNDS: u32 = 10;
-    let before = oom::freed();
-    let freed = || oom::freed().wrapping_sub(before);
+    let before = target.freed();
+    let freed = || before.since(target);
     for _ in 0..ROUNDS {
         fsleep(Delta::from_millis(ROUND_MS));
         if freed() >= BATCH_PAGES as u64 || fault::is_killed() {
@@ -161,4 +217,47 @@ fn wait_for_swapper() -> u64 {
         }
     }
     freed()
+}
+
+/// Whose turn it is to be waited for.
+///
+/// Reclaim for the whole machine asks for each cgroup by itself. It waits for one of
+/// them, on one node, not for one after the other: a task that waited does not wait
+/// for another one for a while.
+mod turn {
+    use super::Target;
+    use crate::{
+        atomic::Word,
+        bindings as ours,
+        deadline::now_ns, //
+    };
+
+    /// Milliseconds.
+    const WHILE: u64 = 200;
+    const TIME_BITS: u32 = 32;
+    /// Tasks that share a word wait too seldom.
+    const WORDS: usize = 64;
+
+    /// Cgroup and node, and when their turn ends, for each task.
+    static TURNS: [Word; WORDS] = [const { Word::new(0) }; WORDS];
+
+    /// Whether the calling task waits for `target`.
+    pub(super) fn take(target: Target) -> bool {
+        // SAFETY: No precondition.
+        let task = unsafe { ours::swapvma_task() };
+        let Some(word) = TURNS.get(task as usize % WORDS) else {
+            return true;
+        };
+        let mask = (1 << TIME_BITS) - 1;
+        let now = (now_ns() / 1_000_000) & mask;
+        let name = ((target.cgroup as u64) >> 6) ^ target.nid as u64;
+        let name = name << TIME_BITS;
+        let turn = word.load();
+        let left = (turn & mask).wrapping_sub(now) & mask;
+        if turn & !mask != name && left != 0 && left <= WHILE {
+            return false;
+        }
+        word.store_release(name | ((now + WHILE) & mask));
+        true
+    }
 }

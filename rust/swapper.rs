@@ -18,6 +18,7 @@ use crate::{
     error::Result,
     kthread,
     limit::BATCH_PAGES,
+    list_lru::Visited,
     lockdep,
     populate::headroom,
     record::Record,
@@ -403,13 +404,15 @@ fn clock(region: &OpenRegion, home: &Arc<Attached>, haste: Haste, excess: u64) -
     let most = (2 * excess).clamp(BATCH_PAGES as u64 / 8, BATCH_PAGES as u64);
     // SAFETY: No precondition.
     for nid in 0..unsafe { bindings::swapvma_nr_nodes() } {
-        region.lru.walk(nid, most - scanned, |record| {
+        let cgroup = core::ptr::null_mut();
+        region.lru.walk(nid, cgroup, most - scanned, |record| {
             scanned += 1;
             if haste == Haste::Pressure || record.is_aged() {
                 old.push(record.index());
             } else {
                 young.push(record.index());
             }
+            Visited::Rotate
         });
     }
     age(region, young.sorted());

@@ -19,6 +19,8 @@ mod inflight;
 #[deny(unsafe_code)]
 mod limit;
 #[deny(unsafe_code)]
+mod listed;
+#[deny(unsafe_code)]
 mod range;
 #[deny(unsafe_code)]
 mod seal;
@@ -36,6 +38,7 @@ mod fs;
 mod kthread;
 mod list_lru;
 mod lockdep;
+mod memcg;
 mod oom;
 mod report;
 mod shrinker;
@@ -61,6 +64,7 @@ mod drivers;
 mod fault;
 mod flaw;
 mod integrity;
+mod owner;
 mod populate;
 mod prime;
 mod punch;
@@ -91,12 +95,12 @@ struct Swapvma {
     _device: device::Registration,
     #[pin]
     _debugfs: debugfs::Debugfs,
-    _shrinker: shrinker::Shrinker,
     #[pin]
     _oom: oom::Notifier,
     _ram: api::Registration<drivers::ram::Ram>,
     _deadline: deadline::Running,
     _readers: reader::Readers,
+    _shrinker: shrinker::Shrinker,
 }
 
 impl kernel::InPlaceModule for Swapvma {
@@ -105,18 +109,20 @@ impl kernel::InPlaceModule for Swapvma {
         unsafe {
             record::init();
             regions::init();
+            owner::init();
             driver::init();
             integrity::init();
             deadline::init();
         }
         drivers::ram::init();
         try_pin_init!(Self {
+            // Regions are on its lists.
+            _shrinker: shrinker::Shrinker::new()?,
             _readers: reader::Readers::new()?,
             _deadline: deadline::Running::new()?,
             // SAFETY: No region is left when this module is unloaded.
             _ram: unsafe { api::Registration::with_owner(core::ptr::null_mut()) }?,
             _: { prime::run()? },
-            _shrinker: shrinker::Shrinker::new()?,
             _oom <- oom::Notifier::new(),
             _debugfs <- debugfs::Debugfs::new(),
             // Last: from here on, others come in.

@@ -42,6 +42,10 @@ mod inflight;
 #[deny(unsafe_code)]
 #[path = "../../rust/limit.rs"]
 mod limit;
+#[cfg_attr(not(loom), allow(dead_code, reason = "its tests are loom models"))]
+#[deny(unsafe_code)]
+#[path = "../../rust/listed.rs"]
+mod listed;
 #[deny(unsafe_code)]
 #[path = "../../rust/record/magazine.rs"]
 mod magazine;

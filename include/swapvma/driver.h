@@ -116,6 +116,10 @@ struct swapvma_attach {
  * @vma_close: a mapping went away; delivered exactly once for each VMA, after
  *	every batch that was in flight for it was answered. Under mmap_lock.
  *	Optional
+ *
+ * What is allocated with __GFP_ACCOUNT in @attach, @swapout and @swapin, until they
+ * return, is charged to the cgroup of the region's creator. In the swapper that may
+ * exceed its limit: a driver that stores in memory stores less than the pages take.
  */
 struct swapvma_driver_ops {
 	u32 size;

@@ -20,7 +20,7 @@
 #error "The entry bit spins with preemption off, and the LRU lock is taken under it."
 #endif
 
-static struct lock_class_key swapvma_lru_key, swapvma_inode_key;
+static struct lock_class_key swapvma_lru_key[3], swapvma_inode_key;
 
 #ifdef CONFIG_LOCKDEP
 static struct lockdep_map swapvma_entry_map =
@@ -234,17 +234,42 @@ void swapvma_reclaim_end(void)
 }
 
 /*
- * All other list_lrus share a class; ours is taken under the entry bit, which
+ * All other list_lrus share a class; ours are taken under the entry bit, which
  * theirs are not.
  */
-void swapvma_list_lru_set_class(struct list_lru *lru)
+void swapvma_list_lru_set_class(struct list_lru *lru, enum swapvma_lru which)
 {
 	int nid;
 
-	for_each_node(nid)
-		lockdep_set_class_and_name(&lru->node[nid].lru.lock,
-					   &swapvma_lru_key, "swapvma_lru");
+	for_each_node(nid) {
+		spinlock_t *lock = &lru->node[nid].lru.lock;
+
+		switch (which) {
+		case SWAPVMA_LRU_RECORDS:
+			lockdep_set_class_and_name(lock, &swapvma_lru_key[which],
+						   "swapvma_lru");
+			break;
+		case SWAPVMA_LRU_REGIONS:
+			lockdep_set_class_and_name(lock, &swapvma_lru_key[which],
+						   "swapvma_region_lru");
+			break;
+		case SWAPVMA_LRU_OWNERS:
+			lockdep_set_class_and_name(lock, &swapvma_lru_key[which],
+						   "swapvma_owner_lru");
+			break;
+		}
+	}
 }
+
+#ifdef CONFIG_LOCKDEP
+/* For the lists of a cgroup, which the core makes and calls "lru->key". */
+struct lock_class_key *swapvma_list_lru_key(void)
+{
+	static struct lock_class_key key;
+
+	return &key;
+}
+#endif
 
 /* Inodes have a class for each type of file system, whose name does not say which. */
 void swapvma_inode_set_class(struct inode *inode)

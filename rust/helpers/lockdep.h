@@ -7,6 +7,14 @@
 
 struct inode;
 struct list_lru;
+struct lock_class_key;
+
+/* What is on the lists of a list_lru. */
+enum swapvma_lru {
+	SWAPVMA_LRU_RECORDS,
+	SWAPVMA_LRU_REGIONS,
+	SWAPVMA_LRU_OWNERS,
+};
 
 /* Whose windows are reserved, and who asks: a class each. */
 enum swapvma_reservation {
@@ -29,7 +37,8 @@ bool swapvma_fault_lock(bool vma);
 void swapvma_fault_unlock(bool vma);
 void swapvma_reclaim_begin(void);
 void swapvma_reclaim_end(void);
-void swapvma_list_lru_set_class(struct list_lru *lru);
+void swapvma_list_lru_set_class(struct list_lru *lru, enum swapvma_lru which);
+struct lock_class_key *swapvma_list_lru_key(void);
 void swapvma_inode_set_class(struct inode *inode);
 
 #endif

@@ -21,17 +21,27 @@
 
 #include "mm.h"
 
-static_assert(SWAPVMA_SHRINKER_FLAGS == SHRINKER_NUMA_AWARE);
+static_assert(SWAPVMA_SHRINKER_FLAGS ==
+	      (SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE));
 
-/* Unless it is @firm, an allocation fails rather than have a task killed. */
-struct folio *swapvma_folio_alloc(bool zero, bool firm)
+/* The cgroup of the innermost set_active_memcg() pays for it. */
+struct folio *swapvma_folio_alloc(bool zero, enum swapvma_effort effort)
 {
-	gfp_t gfp = GFP_HIGHUSER;
+	gfp_t gfp = GFP_HIGHUSER | __GFP_ACCOUNT;
 
 	if (zero)
 		gfp |= __GFP_ZERO;
-	if (!firm)
+	switch (effort) {
+	case SWAPVMA_EFFORT_QUICK:
+		gfp &= ~__GFP_DIRECT_RECLAIM;
+		gfp |= __GFP_NOWARN;
+		break;
+	case SWAPVMA_EFFORT_PATIENT:
 		gfp |= __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+		break;
+	case SWAPVMA_EFFORT_FIRM:
+		break;
+	}
 	return folio_alloc(gfp, 0);
 }
 
@@ -402,11 +412,21 @@ bool swapvma_killed(void)
 	return fatal_signal_pending(current);
 }
 
-/* A direct reclaimer that may do I/O; neither kswapd nor a swapper of ours. */
+/*
+ * A direct reclaimer that may do I/O; neither kswapd nor a swapper of ours. Whoever
+ * may not enter a file system may hold a lock of it that a driver needs to write.
+ */
 bool swapvma_reclaim_may_wait(gfp_t gfp)
 {
-	return (gfp & __GFP_DIRECT_RECLAIM) && (gfp & __GFP_IO) &&
-	       !(current->flags & PF_KTHREAD);
+	gfp_t all = __GFP_DIRECT_RECLAIM | __GFP_IO | __GFP_FS;
+
+	return (gfp & all) == all && !(current->flags & PF_KTHREAD);
+}
+
+/* Names the calling task. */
+u64 swapvma_task(void)
+{
+	return task_pid_nr(current);
 }
 
 void swapvma_account_reclaimed(unsigned long pages)
@@ -422,6 +442,23 @@ unsigned int swapvma_noreclaim_save(void)
 void swapvma_noreclaim_restore(unsigned int flags)
 {
 	memalloc_noreclaim_restore(flags);
+}
+
+/*
+ * In a section of its own, a swapper is one task of many: what it allocates without
+ * reclaim is charged to a cgroup only if that has room.
+ */
+unsigned int swapvma_memalloc_leave(void)
+{
+	unsigned int flags = current->flags & PF_MEMALLOC;
+
+	current->flags &= ~PF_MEMALLOC;
+	return flags;
+}
+
+void swapvma_memalloc_return(unsigned int flags)
+{
+	current->flags |= flags;
 }
 
 int swapvma_nr_nodes(void)

@@ -13,9 +13,19 @@ struct swapvma_front {
 } ____cacheline_aligned;
 
 /* Flags that are built with BIT(), which bindgen does not see through. */
-#define SWAPVMA_SHRINKER_FLAGS	4U
+#define SWAPVMA_SHRINKER_FLAGS	12U
 
-struct folio *swapvma_folio_alloc(bool zero, bool firm);
+/* What an allocation of a page may do to get one. */
+enum swapvma_effort {
+	/* Take what is free. */
+	SWAPVMA_EFFORT_QUICK,
+	/* Reclaim, and fail rather than have a task killed. */
+	SWAPVMA_EFFORT_PATIENT,
+	/* Whatever helps. */
+	SWAPVMA_EFFORT_FIRM,
+};
+
+struct folio *swapvma_folio_alloc(bool zero, enum swapvma_effort effort);
 void swapvma_folio_attach(struct folio *folio, struct address_space *mapping,
 			  pgoff_t index);
 void swapvma_folio_detach(struct folio *folio);
@@ -68,9 +78,12 @@ void swapvma_run_in_interrupt(void (*f)(void *arg), void *arg);
 bool swapvma_killed(void);
 void swapvma_cond_resched(void);
 bool swapvma_reclaim_may_wait(gfp_t gfp);
+u64 swapvma_task(void);
 void swapvma_account_reclaimed(unsigned long pages);
 unsigned int swapvma_noreclaim_save(void);
 void swapvma_noreclaim_restore(unsigned int flags);
+unsigned int swapvma_memalloc_leave(void);
+void swapvma_memalloc_return(unsigned int flags);
 int swapvma_nr_nodes(void);
 
 #endif

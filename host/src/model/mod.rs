@@ -16,6 +16,7 @@ pub(crate) mod cell;
 mod deadline;
 mod flight;
 pub(crate) mod grace;
+mod listed;
 mod page;
 mod race;
 mod record;
