@@ -124,6 +124,25 @@ impl Drop for NoReclaim {
     }
 }
 
+/// A section in which a task in a [`NoReclaim`] section is no exception: what it
+/// allocates is charged only if there is room. Nothing in it enters reclaim.
+pub(crate) struct NoException(u32, NotThreadSafe);
+
+impl NoException {
+    /// Enters the section.
+    pub(crate) fn enter() -> Self {
+        // SAFETY: No precondition; `Drop` restores the flags in the same task.
+        Self(unsafe { bindings::swapvma_memalloc_leave() }, NotThreadSafe)
+    }
+}
+
+impl Drop for NoException {
+    fn drop(&mut self) {
+        // SAFETY: The flags are those that `enter` saved in this task.
+        unsafe { bindings::swapvma_memalloc_return(self.0) };
+    }
+}
+
 /// For priming: the calling task allocates, and the allocation reclaims.
 pub(crate) struct Reclaim(NotThreadSafe);
 

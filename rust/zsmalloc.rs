@@ -15,7 +15,8 @@ use crate::{
         code,
         Error,
         Result, //
-    }, //
+    },
+    lockdep::NoException, //
 };
 use core::{
     marker::PhantomData,
@@ -41,17 +42,19 @@ pub(crate) const NO_NODE: i32 = bindings::NUMA_NO_NODE;
 /// What an allocation may use. None sleeps, none logs its failure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// Free memory only, above the watermarks even in a task that reclaims.
+    /// Free memory only, above the watermarks and within the limit of the cgroup that
+    /// pays for it, even in a task that reclaims.
     Spare,
     /// Also the reserves, if the task is allowed to use them (`PF_MEMALLOC`).
     Reserves,
 }
 
 impl Effort {
+    /// Not movable: what zsmalloc migrates a page to is charged to nobody.
     fn gfp(self) -> bindings::gfp_t {
         let gfp = bindings::GFP_NOWAIT
             | bindings::__GFP_HIGHMEM
-            | 1 << bindings::___GFP_MOVABLE_BIT
+            | 1 << bindings::___GFP_ACCOUNT_BIT
             | 1 << bindings::___GFP_NORETRY_BIT;
         match self {
             Effort::Spare => gfp | 1 << bindings::___GFP_NOMEMALLOC_BIT,
@@ -95,13 +98,14 @@ impl Pool {
             .ok_or(code::ENOMEM)
     }
 
-    /// Allocates an object of `len` bytes, 1 to a page. Process context, does
-    /// not sleep.
+    /// Allocates an object of `len` bytes, 1 to a page. The cgroup that is charged
+    /// pays for it, or for the page that it begins. Process context, does not sleep.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EINVAL` or `ENOSPC` for a length out of range.
     pub(crate) fn malloc(&self, len: usize, effort: Effort, nid: i32) -> Result<Object<'_>> {
+        let _no_exception = (effort == Effort::Spare).then(NoException::enter);
         // SAFETY: By the type invariant the pool is alive.
         let handle = unsafe { ours::zs_malloc(self.pool.as_ptr(), len, effort.gfp(), nid) };
         // CAST: An error is a negative errno in the place of the handle.

@@ -2,8 +2,9 @@
 
 //! Driver `ram`: keeps cold pages compressed in memory.
 //!
-//! Of a page that comes compressed, and encrypted, as many bytes are stored as
-//! matter. Swapout works on a stable copy, since user space may write to a page of a
+//! Each cgroup has pools of its own, and pays for them. Of a page that comes
+//! compressed, and encrypted, as many bytes are stored as matter. Swapout works on a
+//! stable copy, since user space may write to a page of a
 //! batch. What does not compress is stored as it is. A page whose object would
 //! need memory that is not free stays resident ("kept"); see [`Reserves`] for
 //! what swapout may use when memory runs out.
@@ -49,7 +50,11 @@ use core::mem::ManuallyDrop;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
-    str::CStr, //
+    str::{
+        CStr,
+        CString, //
+    },
+    sync::Arc, //
 };
 
 /// Windows that storing pages needs: the stable copy, and what compression
@@ -71,7 +76,6 @@ enum Algorithm {
 
 impl Algorithm {
     const ALL: [Self; 4] = [Self::Lz4, Self::Zstd, Self::Lzo, Self::LzoRle];
-    const COUNT: usize = Self::ALL.len();
 
     /// Returns the name, which is also that of the codec.
     fn name(self) -> &'static CStr {
@@ -80,16 +84,6 @@ impl Algorithm {
             Self::Zstd => c"zstd",
             Self::Lzo => c"lzo",
             Self::LzoRle => c"lzo-rle",
-        }
-    }
-
-    /// Returns the name of the pool in debugfs.
-    fn pool_name(self) -> &'static CStr {
-        match self {
-            Self::Lz4 => c"swapvma-lz4",
-            Self::Zstd => c"swapvma-zstd",
-            Self::Lzo => c"swapvma-lzo",
-            Self::LzoRle => c"swapvma-lzo-rle",
         }
     }
 
@@ -102,31 +96,52 @@ impl Algorithm {
     }
 }
 
-/// Where the pages of all regions with one algorithm are.
-struct Store {
-    codec: Acomp,
-    pool: zsmalloc::Pool,
+/// What compresses pages, and where.
+struct Codec {
+    acomp: Acomp,
     windows: Pin<KBox<window::Pool>>,
     /// Whether a batch uses the memory reserves: 0 or 1.
     reserves_busy: Word,
 }
 
-impl Store {
-    /// Creates an empty store. May sleep, allocate and load a module.
+impl Codec {
+    /// May sleep, allocate and load a module.
     ///
     /// # Errors
     ///
     /// `EINVAL` if the kernel does not have the codec, `ENOMEM`.
     fn new(algorithm: Algorithm) -> Result<Self> {
-        let codec = Acomp::new(algorithm.name()).map_err(|error| match error {
+        let acomp = Acomp::new(algorithm.name()).map_err(|error| match error {
             code::ENOENT => code::EINVAL,
             other => other,
         })?;
         Ok(Self {
-            codec,
-            pool: zsmalloc::Pool::new(algorithm.pool_name())?,
+            acomp,
             windows: window::Pool::of_ram(0, WINDOWS)?,
             reserves_busy: Word::new(0),
+        })
+    }
+}
+
+/// Where the pages of the regions are that have the same algorithm, and that the
+/// same cgroup pays for. What the pool takes is charged to the cgroup, too: objects
+/// of two cgroups share no page.
+struct Store {
+    codec: Arc<Codec>,
+    pool: zsmalloc::Pool,
+}
+
+impl Store {
+    /// Creates an empty store; `cgroup` names it in debugfs. May sleep and allocate.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    fn new(codec: Arc<Codec>, algorithm: Algorithm, cgroup: u64) -> Result<Self> {
+        let name = CString::try_from_fmt(fmt!("swapvma-{}-{}", algorithm.name(), cgroup))?;
+        Ok(Self {
+            codec,
+            pool: zsmalloc::Pool::new(&name)?,
         })
     }
 
@@ -170,7 +185,7 @@ impl Store {
     /// Compresses `page` into `packed`; `None` if the result would take a page
     /// by itself anyway.
     fn compress<'a>(&self, page: &Bytes, packed: &'a mut Room) -> Option<&'a [u8]> {
-        let len = self.codec.compress(page, packed).ok()?;
+        let len = self.codec.acomp.compress(page, packed).ok()?;
         if len >= self.pool.huge_size() {
             return None;
         }
@@ -192,7 +207,7 @@ impl Store {
         let len = if object.len() == PAGE_SIZE {
             object.copy_to(page).map(|()| PAGE_SIZE)
         } else {
-            object.read(|bytes| self.codec.decompress(bytes, page))
+            object.read(|bytes| self.codec.acomp.decompress(bytes, page))
         };
         match len {
             Ok(PAGE_SIZE) => Ok(()),
@@ -224,7 +239,8 @@ fn stored_bytes(slot: Slot) -> u64 {
 ///
 /// Swapout has to go on when no memory is free, or none ever will be. So
 /// objects smaller than a page may come from the reserves, which the swapper may
-/// use: of one batch at a time, and no more than that batch frees.
+/// use, and exceed the limit of the cgroup: of one batch at a time, and no more than
+/// that batch frees.
 struct Reserves<'a> {
     store: &'a Store,
     /// Pages of the pool when the batch began to use the reserves.
@@ -248,7 +264,7 @@ impl<'a> Reserves<'a> {
         let began = match self.began {
             Some(began) => began,
             None => {
-                if store.reserves_busy.cmpxchg(0, 1).is_err() {
+                if store.codec.reserves_busy.cmpxchg(0, 1).is_err() {
                     return Err(code::ENOMEM);
                 }
                 *self.began.insert(now)
@@ -264,7 +280,7 @@ impl<'a> Reserves<'a> {
 impl Drop for Reserves<'_> {
     fn drop(&mut self) {
         if self.began.is_some() {
-            self.store.reserves_busy.store_release(0);
+            self.store.codec.reserves_busy.store_release(0);
         }
     }
 }
@@ -333,10 +349,10 @@ impl Driver for Ram {
         // pages would stay in memory.
         let one_by_one = flaw::is(Flaw::SecondReservation);
         let count = if one_by_one { 1 } else { WINDOWS };
-        let Ok(windows) = store.windows.reserve(count, User::Swapper) else {
+        let Ok(windows) = store.codec.windows.reserve(count, User::Swapper) else {
             return;
         };
-        let second = one_by_one.then(|| store.windows.reserve(1, User::Swapper));
+        let second = one_by_one.then(|| store.codec.windows.reserve(1, User::Swapper));
         let others = match &second {
             Some(Ok(others)) => others,
             _ => &windows,
@@ -377,6 +393,11 @@ mod tests {
         page: KBox<Bytes>,
         packed: KBox<Room>,
         back: KBox<Bytes>,
+    }
+
+    fn new_store(algorithm: Algorithm) -> Result<Store> {
+        let codec = Arc::new(Codec::new(algorithm)?, GFP_KERNEL)?;
+        Store::new(codec, algorithm, 0)
     }
 
     fn zeroed() -> Result<KBox<Bytes>> {
@@ -434,7 +455,7 @@ mod tests {
     #[test]
     fn every_algorithm_returns_what_it_got() -> Result {
         for algorithm in Algorithm::ALL {
-            let store = Store::new(algorithm)?;
+            let store = new_store(algorithm)?;
             let mut b = buffers()?;
             assert!(round_trip(&store, &mut b)? < 128);
             fill_text(&mut b.page);
@@ -462,7 +483,7 @@ mod tests {
 
     #[test]
     fn what_matters_of_a_page_is_stored_as_it_is() -> Result {
-        let store = Store::new(Algorithm::Lz4)?;
+        let store = new_store(Algorithm::Lz4)?;
         let mut b = buffers()?;
         fill_text(&mut b.page);
         for length in [1, 100, 3000, PAGE_SIZE - 1] {
@@ -486,7 +507,7 @@ mod tests {
     #[test]
     fn corrupted_objects_are_errors() -> Result {
         for algorithm in Algorithm::ALL {
-            let store = Store::new(algorithm)?;
+            let store = new_store(algorithm)?;
             let mut b = buffers()?;
             fill_text(&mut b.page);
             let slot = put(&store, &mut b)?;
@@ -508,7 +529,7 @@ mod tests {
             for size in [PAGE_SIZE / 2, 2 * PAGE_SIZE] {
                 let plain = KVec::from_elem(7u8, size, GFP_KERNEL)?;
                 let mut packed = KVec::from_elem(0u8, PAGE_SIZE, GFP_KERNEL)?;
-                let len = store.codec.compress(&plain, &mut packed)?;
+                let len = store.codec.acomp.compress(&plain, &mut packed)?;
                 let packed = packed.get(..len).ok_or(EINVAL)?;
                 let mut other = store.pool.malloc(len, Effort::Spare, zsmalloc::NO_NODE)?;
                 other.write(packed)?;
@@ -525,7 +546,7 @@ mod tests {
 
     #[test]
     fn lengths_are_checked() -> Result {
-        let store = Store::new(Algorithm::Lz4)?;
+        let store = new_store(Algorithm::Lz4)?;
         let mut object = store.pool.malloc(100, Effort::Spare, zsmalloc::NO_NODE)?;
         assert_eq!(object.write(&[0; 101]), Err(EINVAL));
         assert_eq!(object.write(&[0; 99]), Err(EINVAL));
@@ -543,7 +564,7 @@ mod tests {
 
     #[test]
     fn one_batch_at_a_time_uses_the_reserves() -> Result {
-        let store = Store::new(Algorithm::Lz4)?;
+        let store = new_store(Algorithm::Lz4)?;
         let mut first = Reserves::new(&store);
         let mut second = Reserves::new(&store);
         let mut objects = KVec::new();
