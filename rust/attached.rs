@@ -311,6 +311,12 @@ impl Drivers {
             .cloned()
     }
 
+    /// Whether `driver` is the one that [`Drivers::home`] returns.
+    pub(crate) fn is_home(&self, driver: &Registered) -> bool {
+        self.home()
+            .is_some_and(|home| core::ptr::eq(&**home.driver(), driver))
+    }
+
     /// Adds a driver to the end of the list.
     ///
     /// # Errors

@@ -473,17 +473,19 @@ impl Registered {
         }
     }
 
-    /// Takes a region off the queue if it is there. It is not queued meanwhile.
-    pub(crate) fn forget(&self, region: &Region) {
+    /// Takes a region off the queue. It is not queued meanwhile. Returns whether it
+    /// was there.
+    pub(crate) fn forget(&self, region: &Region) -> bool {
         let this = core::ptr::from_ref(self) as u64;
         let mut queue = self.queue.lock();
         if region.queued.load() != this {
-            return;
+            return false;
         }
         // SAFETY: `queued` says so: the region is in this queue.
         let item = unsafe { queue.remove(region) };
         drop(queue);
         drop(item);
+        true
     }
 }
 

@@ -234,8 +234,9 @@ impl Region {
             // Nobody needs what processors have at hand.
             record::shrink();
         }
-        self.drivers
-            .for_each(|attached| attached.driver().forget(self));
+        self.drivers.for_each(|attached| {
+            attached.driver().forget(self);
+        });
     }
 
     /// Adds a driver to the end of the list. May sleep and allocate.
@@ -658,12 +659,15 @@ impl Region {
     /// Has the swapper of the region's home look after it. Any context but hard
     /// interrupt. Returns whether there is one.
     pub(crate) fn enqueue(self: &Arc<Self>) -> bool {
-        match self.drivers.home() {
-            Some(home) => {
-                home.driver().enqueue(self);
-                true
+        while let Some(home) = self.drivers.home() {
+            home.driver().enqueue(self);
+            // Should the driver have left meanwhile, nobody may come by its queue.
+            // That it has, or that the region is in the queue: `swapper::leave` and
+            // this see one at least, by the queue's lock.
+            if self.drivers.is_home(home.driver()) || !home.driver().forget(self) {
+                return true;
             }
-            None => false,
         }
+        false
     }
 }

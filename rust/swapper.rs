@@ -169,18 +169,16 @@ pub(crate) fn run(driver: &Arc<Registered>) {
     }
 }
 
-/// The regions of a driver turn to another one, if they have one: whoever waits
-/// for this driver's swapper waits no more. No lock held but that of the list of
-/// drivers.
+/// The regions that a driver is not the home of any more turn to another one, if
+/// they have one: whoever waits for this driver's swapper waits no more. No lock
+/// held but that of the list of drivers. Does not wait for the swapper.
 pub(crate) fn leave(driver: &Registered) {
-    while let Some(region) = driver.dequeue() {
-        region.enqueue();
-    }
     for region in regions::each() {
-        if region.drivers.find(driver).is_none() {
+        let stays = region.drivers.is_home(driver);
+        if stays || !driver.forget(&region) && region.drivers.find(driver).is_none() {
             continue;
         }
-        if region.kicked.load() != 0 && !region.enqueue() {
+        if !region.enqueue() {
             region.kicked.store_release(0);
         }
         region.wait.wake_all();

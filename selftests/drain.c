@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "kselftest_harness.h"
 #include "swapvma_util.h"
@@ -133,6 +134,38 @@ TEST_F(drain, is_cancelled_and_goes_on)
 	ASSERT_EQ(PAGES - moved, sv_driver_count("test", "drained"));
 	ASSERT_EQ(0, sv_get("stored"));
 	ASSERT_ALL_THERE(&self->region);
+}
+
+/* The swapper is with the driver, and another region waits for its turn. */
+TEST_F(drain, is_cancelled_while_the_driver_is_busy)
+{
+	struct sv_pageout_thread first, second;
+	int fd = sv_create("test", "", SV_BATCH, SV_NO_LIMIT);
+	char *map = sv_map_rw(fd, SV_BATCH);
+	pid_t child;
+
+	sv_fill_range(map, 0, SV_BATCH, SV_TEXT, 1);
+	sv_set("block", 1);
+	sv_pageout_start(&first, self->region.fd, 0, SV_BATCH);
+	ASSERT_TRUE(sv_wait_for(sv_get("blocked") == 1));
+	sv_pageout_start(&second, fd, 0, SV_BATCH);
+	/* Its exit would wait for the batch in flight. */
+	ASSERT_EQ(0, madvise(self->region.map, PAGES * SV_PAGE, MADV_DONTFORK));
+	ASSERT_EQ(0, madvise(map, SV_BATCH * SV_PAGE, MADV_DONTFORK));
+	child = sv_fork();
+	if (!child)
+		_exit(-drain("drain test"));
+	ASSERT_TRUE(sv_wait_asleep(child));
+	ASSERT_EQ(0, sv_control("cancel test"));
+	ASSERT_EQ(EINTR << 8, sv_reap(child));
+	ASSERT_EQ(1, sv_get("blocked"));
+	sv_set("block", 0);
+	ASSERT_LE(0, sv_pageout_join(&first));
+	ASSERT_LE(0, sv_pageout_join(&second));
+	ASSERT_ALL_THERE(&self->region);
+	ASSERT_EQ(0, sv_check_range(map, 0, SV_BATCH, SV_TEXT, 1));
+	sv_unmap(map, SV_BATCH);
+	close(fd);
 }
 
 /* A target that takes nothing is no reason to go over the limit. */
