@@ -268,6 +268,7 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         if let Some(detach) = self.driver.ops().detach {
+            let _callback = InCallback::enter(Callback::Detach);
             // SAFETY: By the type invariant the handle is attached.
             unsafe { detach(self.handle) };
         }

@@ -174,7 +174,10 @@ unsafe extern "C" fn swapvma_region_create(
     // SAFETY: By the safety requirement.
     let result = match unsafe { params.as_ref() } {
         Some(params) => create(params),
-        None => Err(code::EINVAL),
+        None => {
+            pr_err!("a region without parameters\n");
+            Err(code::EINVAL)
+        }
     };
     match result {
         Ok(file) => file.into_raw().cast(),

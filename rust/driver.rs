@@ -328,6 +328,7 @@ fn unregister(ops: *const bindings::swapvma_driver_ops) {
     let Ok(driver) = driver else { return };
     // For the regions to go, and for the swapper to end.
     lockdep::wait_for_swapper();
+    lockdep::wait_for_detach();
     if driver.users.load() != 0 {
         pr_info!(
             "driver {} goes away when its regions are gone\n",
@@ -503,6 +504,7 @@ impl crate::kthread::Main for Registered {
 #[no_mangle]
 unsafe extern "C" fn swapvma_register_driver(ops: *const bindings::swapvma_driver_ops) -> c_int {
     let Some(ops) = NonNull::new(ops.cast_mut()) else {
+        pr_err!("driver without a table of callbacks\n");
         return code::EINVAL.to_errno();
     };
     // SAFETY: By the safety requirement.

@@ -44,6 +44,12 @@ pub(crate) fn wait_for_swapin() {
     wait_for(bindings::swapvma_callback::SWAPVMA_IN_SWAPIN);
 }
 
+/// Tells lockdep that the caller is about to wait for regions to be detached from
+/// their driver. As [`wait_for_swapout`].
+pub(crate) fn wait_for_detach() {
+    wait_for(bindings::swapvma_callback::SWAPVMA_IN_DETACH);
+}
+
 /// Tells lockdep that the caller is about to wait for a folio lock.
 pub(crate) fn wait_for_folio() {
     if cfg!(CONFIG_LOCKDEP) {

@@ -18,11 +18,13 @@
  *	swapvma_batch_complete()
  * @SWAPVMA_IN_SWAPIN: swapin(), and what follows until swapvma_read_complete()
  * @SWAPVMA_IN_DISCARD: discard()
+ * @SWAPVMA_IN_DETACH: detach(), for which swapvma_unregister_driver() waits
  */
 enum swapvma_callback {
 	SWAPVMA_IN_SWAPOUT,
 	SWAPVMA_IN_SWAPIN,
 	SWAPVMA_IN_DISCARD,
+	SWAPVMA_IN_DETACH,
 };
 
 #ifdef CONFIG_LOCKDEP

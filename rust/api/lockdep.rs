@@ -22,6 +22,9 @@ pub enum Callback {
     Swapin,
     /// [`discard`](super::Driver::discard).
     Discard,
+    /// The end of a handle, for which the end of the
+    /// [`Registration`](super::Registration) waits.
+    Detach,
 }
 
 impl Callback {
@@ -33,6 +36,7 @@ impl Callback {
             Callback::Swapout => bindings::swapvma_callback::SWAPVMA_IN_SWAPOUT,
             Callback::Swapin => bindings::swapvma_callback::SWAPVMA_IN_SWAPIN,
             Callback::Discard => bindings::swapvma_callback::SWAPVMA_IN_DISCARD,
+            Callback::Detach => bindings::swapvma_callback::SWAPVMA_IN_DETACH,
         }
     }
 }

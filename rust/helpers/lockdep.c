@@ -32,6 +32,8 @@ static struct lockdep_map swapvma_callback_maps[] = {
 			&swapvma_callback_maps[SWAPVMA_IN_SWAPIN]),
 	[SWAPVMA_IN_DISCARD] = STATIC_LOCKDEP_MAP_INIT("swapvma_in_discard",
 			&swapvma_callback_maps[SWAPVMA_IN_DISCARD]),
+	[SWAPVMA_IN_DETACH] = STATIC_LOCKDEP_MAP_INIT("swapvma_in_detach",
+			&swapvma_callback_maps[SWAPVMA_IN_DETACH]),
 };
 static struct lockdep_map swapvma_folio_map =
 	STATIC_LOCKDEP_MAP_INIT("swapvma_folio", &swapvma_folio_map);

@@ -340,10 +340,13 @@ struct swapvma_front *swapvma_front_of(unsigned int cpu)
 	return cpu_possible(cpu) ? per_cpu_ptr(&swapvma_fronts, cpu) : NULL;
 }
 
-/* For one task at a time. */
+static struct lock_class_key swapvma_turn_key;
+
+/* For one task at a time. The lock inside is the one that lockdep knows. */
 void swapvma_semaphore_init(struct semaphore *semaphore)
 {
 	sema_init(semaphore, 1);
+	lockdep_set_class_and_name(&semaphore->lock, &swapvma_turn_key, "swapvma_turn");
 }
 
 struct workqueue_struct *swapvma_alloc_workqueue(void)
