@@ -39,7 +39,7 @@ use crate::{
         Found,
         OpenRegion, //
     },
-    regions, swapper,
+    regions, report, swapper,
 };
 use kernel::{
     str::CStr,
@@ -95,7 +95,11 @@ fn drain_regions(driver: &Arc<Registered>, to: &CStr) -> Result {
         }
         attached.set_draining(true);
         swapper::leave(driver);
+        let (pages, before) = (region.pages(), driver.drain.moved());
+        report::drain_begin(region.id, pages, driver.name());
         let result = drain_region(&region, &attached);
+        let moved = driver.drain.moved().wrapping_sub(before);
+        report::drain_end(region.id, pages, moved, result);
         if result.is_err() {
             attached.set_draining(false);
             return result;

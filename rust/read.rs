@@ -240,6 +240,8 @@ impl Read {
     }
 
     fn prepare(&self, region: OpenRegion, mut target: Target) {
+        let driver = self.attached.driver().name();
+        report::swapin_begin(region.id, self.index, self.source.get(), driver);
         self.page.store_release(target.page.as_page() as u64);
         *self.job.lock() = Some(Job { region, target });
     }
@@ -276,7 +278,10 @@ impl Read {
         let Some(Job { region, mut target }) = self.job.lock().take() else {
             return;
         };
-        let owned = if self.error.load() == 0 && self.is_genuine(&region, &mut target) {
+        let is_read = self.error.load() == 0 && self.is_genuine(&region, &mut target);
+        let result = if is_read { Ok(()) } else { Err(code::EIO) };
+        report::swapin_end(region.id, self.index, self.source.get(), result);
+        let owned = if is_read {
             self.succeed(&region, target)
         } else {
             self.fail(&region)

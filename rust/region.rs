@@ -604,6 +604,11 @@ impl Region {
     /// later do not concern the caller. Returns whether it slept. Bounded by
     /// the driver's deadline.
     pub(crate) fn wait_flights(&self, pages: Range<u64>) -> bool {
+        self.wait_flights_after(pages, || ())
+    }
+
+    /// As [`Region::wait_flights`], but calls `begin` before it sleeps.
+    pub(crate) fn wait_flights_after(&self, pages: Range<u64>, begin: impl FnOnce()) -> bool {
         // Always, so that a lock that must not be held here is reported even
         // if no batch is in flight.
         lockdep::wait_for_swapout();
@@ -617,6 +622,7 @@ impl Region {
             }
             inflight.horizon()
         };
+        begin();
         // Without signals, the only error, this returns when the condition holds.
         let _ = self.wait.wait(Signals::Ignore, || {
             !self.inflight.lock().overlaps(&pages, horizon)

@@ -27,7 +27,7 @@ use crate::{
         Lists,
         Target, //
     },
-    record, regions,
+    record, regions, report,
     swapout::{
         self,
         Candidates, //
@@ -152,6 +152,7 @@ unsafe extern "C" fn scan(
     if may_wait {
         lockdep::wait_for_swapper();
     }
+    report::shrink_begin(target.nid, wanted, may_wait);
     let records = if target.is_root() {
         record::shrink_idle()
     } else {
@@ -164,6 +165,7 @@ unsafe extern "C" fn scan(
     if freed == 0 && looked != 0 && may_wait && turn::take(target) {
         freed = wait_for_swapper(target);
     }
+    report::shrink_end(target.nid, wanted, looked, dropped + records, freed);
     if freed == 0 {
         // Nothing to drop: do not ask again at once.
         return STOP;

@@ -39,6 +39,10 @@ use crate::{
         OpenRegion,
         Region, //
     },
+    report::{
+        self,
+        Answers, //
+    },
     writeback, //
 };
 use kernel::sync::Arc;
@@ -192,6 +196,13 @@ fn run_moving(
         return Outcome::default();
     };
     driver.batch.start(operation, ticket);
+    let traced = report::Batch::begin(
+        operation,
+        (region.id, ticket.seq()),
+        first..last + 1,
+        indexes.len(),
+        driver.name(),
+    );
     let paging = oom::Paging::begin();
     let mut stale = Stale::new();
     let mut outcome = match operation {
@@ -203,11 +214,15 @@ fn run_moving(
         Operation::Launder => launder(region, &driver.batch, ticket, &mut pages, &mut stale),
     };
     drop(pages);
+    let mut answers = Answers::default();
     if driver.batch.len() == 0 {
         region.leave_flight(ticket);
     } else {
-        outcome.add(writeback::submit(region, attached, ticket, &mut stale));
+        let written = writeback::submit(region, attached, ticket, &mut stale);
+        outcome.add(written.0);
+        answers = written.1;
     }
+    traced.end(outcome.done, answers);
     if operation == Operation::Swapout {
         paging.note_freed(outcome.done);
     }

@@ -25,6 +25,7 @@ use crate::{
         Operations, //
     },
     region::Region,
+    report, //
 };
 use core::{
     cell::UnsafeCell,
@@ -166,11 +167,13 @@ unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
         kernel::pr_err_once!("a driver unmaps from its swapout: use mmput_async()\n");
     } else {
         let start = Instant::<Monotonic>::now();
-        if region.wait_flights(pages.clone()) {
+        let begin = || report::munmap_wait_begin(region.id, &pages, region.in_swapout());
+        if region.wait_flights_after(pages.clone(), begin) {
             record.waits.count(1);
             region.counters.munmap_waits.count(1);
             let waited = u64::try_from(start.elapsed().as_nanos()).unwrap_or(0);
             region.counters.munmap_wait_ns.count(waited);
+            report::munmap_wait_end(region.id, &pages, waited);
         }
     }
     record.for_each(region, |attached| {

@@ -31,6 +31,7 @@ use crate::{
         OpenRegion,
         Region, //
     },
+    report::Answers,
     seal::Words,
     swapout::{
         Outcome,
@@ -40,13 +41,14 @@ use crate::{
 };
 use kernel::sync::Arc;
 
-/// Hands the batch to the driver, waits for the answer and applies it.
+/// Hands the batch to the driver, waits for the answer and applies it. Returns
+/// what became of the pages, and what the driver said.
 pub(crate) fn submit(
     region: &OpenRegion,
     attached: &Arc<Attached>,
     ticket: Ticket,
     stale: &mut Stale,
-) -> Outcome {
+) -> (Outcome, Answers) {
     let driver = attached.driver();
     let batch = &driver.batch;
     region.counters.batches.count(1);
@@ -68,9 +70,12 @@ pub(crate) fn submit(
     deadline::arm();
     attached.swapout(batch);
     let len = batch.len();
-    let none_of = |len: usize| Outcome {
-        done: 0,
-        refused: len as u64,
+    let none_of = |len: usize| {
+        let outcome = Outcome {
+            done: 0,
+            refused: len as u64,
+        };
+        (outcome, Answers::none(len))
     };
     loop {
         if batch.advance(Phase::Done, Phase::Applying) {
@@ -106,9 +111,10 @@ pub(crate) fn submit(
 }
 
 /// Applies the driver's answers.
-fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> Outcome {
+fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> (Outcome, Answers) {
     let batch = &attached.driver().batch;
     let mut outcome = Outcome::default();
+    let mut answers = Answers::none(batch.len());
     let (mut any_stored, mut any_failed, mut any_full) = (false, false, false);
     for i in 0..batch.len() {
         let (Some(folio), Some(index)) = (batch.take_folio(i), batch.index(i)) else {
@@ -140,6 +146,11 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> Outcome {
             }
             Answer::Retry => region.counters.retried.count(1),
         }
+        *match answer {
+            Answer::Stored(_) => &mut answers.stored,
+            Answer::Failed => &mut answers.failed,
+            Answer::NoSpace | Answer::Kept | Answer::Retry => &mut answers.kept,
+        } += 1;
         let page = match batch.operation() {
             Operation::Swapout => folio.try_lock(),
             // Nobody holds it for long, and fsync wants an answer.
@@ -178,7 +189,7 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> Outcome {
     if any_stored || any_failed {
         attached.driver().note(!any_stored);
     }
-    outcome
+    (outcome, answers)
 }
 
 /// Returns the answer for page `i`, with a slot that names the driver.
