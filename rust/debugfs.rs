@@ -2,7 +2,7 @@
 
 //! What the administrator can look at in debugfs.
 
-use crate::{drain, driver, flaw, record, region::OpenRegion, regions, stats};
+use crate::{drain, driver, flaw, map::Map, record, region::OpenRegion, regions, stats};
 use kernel::{
     debugfs::{
         Dir,
@@ -27,6 +27,8 @@ pub(crate) struct Debugfs {
     control: File<()>,
     #[pin]
     mappings: File<()>,
+    #[pin]
+    map: File<Map>,
     /// Only where tests put bugs back.
     #[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
     #[pin]
@@ -44,6 +46,7 @@ impl Debugfs {
             drivers <- dir.read_callback_file(c"drivers", (), &show_drivers),
             control <- dir.write_callback_file(c"control", (), &control),
             mappings <- dir.read_callback_file(c"mappings", (), &show_mappings),
+            map <- dir.read_binary_file(c"map", Map),
             #[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
             flaw <- dir.read_write_callback_file(c"flaw", (), &show_flaws, &put_back),
             _dir: dir.clone(),

@@ -46,7 +46,10 @@ use kernel::{
 };
 
 const NO_SLOT: u64 = u64::MAX;
-const INDEX_BITS: u32 = 37;
+
+/// Bits of the index of a page.
+pub(crate) const INDEX_BITS: u32 = 37;
+
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 const AGED: u64 = 1 << INDEX_BITS;
 const UNEVICTABLE: u64 = 1 << (INDEX_BITS + 1);

@@ -61,6 +61,14 @@ pub(crate) fn each() -> Each {
     Each { after: 0 }
 }
 
+/// Returns the region that `id` names, if it is open. Does not sleep.
+pub(crate) fn find(id: u64) -> Option<OpenRegion> {
+    let mut from = Each {
+        after: id.checked_sub(1)?,
+    };
+    from.next().filter(|region| region.id == id)
+}
+
 impl Iterator for Each {
     type Item = OpenRegion;
 

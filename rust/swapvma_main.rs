@@ -64,6 +64,7 @@ mod drivers;
 mod fault;
 mod flaw;
 mod integrity;
+mod map;
 mod owner;
 mod populate;
 mod prime;
