@@ -31,6 +31,10 @@ bench:
 module:
 	+@scripts/build-module modules
 
+## top	swapvma-top, which shows what regions do, in build/tools/release
+top:
+	@scripts/build-top
+
 ## headers_install	what drivers elsewhere are built with, in INSTALL_HDR_PATH
 headers_install:
 	+@scripts/install-headers "$(INSTALL_HDR_PATH)"
@@ -73,4 +77,4 @@ help:
 	@echo "The first run sets up and builds a kernel; later ones start at once."
 	@echo "scripts/vm --help tells how to run a command of your own in a guest."
 
-.PHONY: demo test test-all bench module headers_install lint lockgraph doc setup kernel clean clean-cache help
+.PHONY: demo test test-all bench module top headers_install lint lockgraph doc setup kernel clean clean-cache help
