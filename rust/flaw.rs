@@ -36,13 +36,16 @@ pub(crate) enum Flaw {
     StaleRecord,
     /// None: the swapper stops between finding a page and looking again.
     HoldSwapper,
+    /// None: whoever has a window to open a sealed page keeps it.
+    HoldWindow,
 }
 
 impl Flaw {
-    const ALL: [Self; 3] = [
+    const ALL: [Self; 4] = [
         Self::SecondReservation,
         Self::StaleRecord,
         Self::HoldSwapper,
+        Self::HoldWindow,
     ];
 
     fn name(self) -> &'static str {
@@ -50,6 +53,7 @@ impl Flaw {
             Self::SecondReservation => "second_reservation",
             Self::StaleRecord => "stale_record",
             Self::HoldSwapper => "hold_swapper",
+            Self::HoldWindow => "hold_window",
         }
     }
 
@@ -70,15 +74,15 @@ pub(crate) fn is(flaw: Flaw) -> bool {
     cfg!(CONFIG_FAULT_INJECTION_DEBUG_FS) && PRESENT.load() & flaw.bit() != 0
 }
 
-/// Sleeps for as long as the swapper is to be held up. No lock held. Whoever else
-/// takes pages out of memory is held up as well.
+/// Sleeps for as long as `flaw` is there. No lock held. With `HoldSwapper`, whoever
+/// else takes pages out of memory is held up as well.
 #[inline]
-pub(crate) fn hold_swapper() {
-    if !is(Flaw::HoldSwapper) {
+pub(crate) fn hold(flaw: Flaw) {
+    if !is(flaw) {
         return;
     }
     HELD.add(1);
-    while is(Flaw::HoldSwapper) {
+    while is(flaw) {
         fsleep(Delta::from_millis(1));
     }
     HELD.sub(1);

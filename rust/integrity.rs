@@ -21,6 +21,10 @@ use crate::{
         code,
         Result, //
     },
+    flaw::{
+        self,
+        Flaw, //
+    },
     folio::{
         PageBytes,
         PAGE_SIZE, //
@@ -268,6 +272,7 @@ impl Integrity {
     ) -> Result {
         let windows = self.windows.reserve(1, User::Task)?;
         let mut window = windows.take()?;
+        flaw::hold(Flaw::HoldWindow);
         let room: &mut Room = &mut window;
         let copy: &mut PageBytes = room.first_chunk_mut().ok_or(code::EINVAL)?;
         // What was verified is what is used, whatever a driver still does.

@@ -265,7 +265,7 @@ fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
         return None;
     };
     // From here on, what was found may be another page's, or none.
-    flaw::hold_swapper();
+    flaw::hold(Flaw::HoldSwapper);
     let page = match operation {
         Operation::Swapout => {
             let mlocked = region.is_mlocked(index);

@@ -65,7 +65,8 @@ pub(crate) type Room = [u8; 2 * PAGE_SIZE];
 /// Who asks for windows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum User {
-    /// A task, such as one in a fault. A signal that kills it ends the wait.
+    /// A task, such as one in a fault. Others may wait for what it does, so no
+    /// signal ends the wait, which is as long as those before it take to copy.
     Task,
     /// The swapper, which has windows of its own.
     Swapper,
@@ -130,23 +131,19 @@ impl Line {
     }
 
     /// Takes `count` windows when it is the caller's turn.
-    ///
-    /// # Errors
-    ///
-    /// `EINTR` if a signal of `signals` came first.
-    fn wait(&self, count: usize, signals: Signals) -> Result<Set> {
+    fn wait(&self, count: usize) -> Result<Set> {
         // Whoever gives windows back either sees the waiter after that, or gave
         // them back before the attempt below: both are full barriers.
         self.waiting.add(1);
-        let taken = self.wait_for_turn(count, signals);
+        let taken = self.wait_for_turn(count);
         self.waiting.sub(1);
         taken
     }
 
-    fn wait_for_turn(&self, count: usize, signals: Signals) -> Result<Set> {
+    fn wait_for_turn(&self, count: usize) -> Result<Set> {
         let mut taken = None;
-        let _turn = self.turn.wait(signals)?;
-        self.queue.wait(signals, || {
+        let _turn = self.turn.wait();
+        self.queue.wait(Signals::Ignore, || {
             taken = self.free.take(count);
             taken.is_some()
         })?;
@@ -212,12 +209,11 @@ impl Pool {
     /// # Errors
     ///
     /// `EINVAL` if `user` can never have so many at once; that warns once.
-    /// `EINTR` if the task was killed meanwhile.
     pub(crate) fn reserve(&self, count: usize, user: User) -> Result<Reservation<'_>> {
         kernel::task::might_sleep();
-        let (line, signals) = match user {
-            User::Task => (&self.tasks, Signals::Kill),
-            User::Swapper => (&self.swapper, Signals::Ignore),
+        let line = match user {
+            User::Task => &self.tasks,
+            User::Swapper => &self.swapper,
         };
         if count > line.count {
             pr_warn_once!("windows: {count} asked for, {} exist\n", line.count);
@@ -230,7 +226,7 @@ impl Pool {
         });
         let taken = match line.try_take(count) {
             Some(taken) => taken,
-            None => line.wait(count, signals)?,
+            None => line.wait(count)?,
         };
         Ok(Reservation {
             pool: self,

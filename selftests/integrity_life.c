@@ -4,14 +4,18 @@
  * driver, go, are written to meanwhile, and are shared.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "swapvma_util.h"
 
 #define PAGES		(2 * SV_BATCH)
+/* Of all tasks that open sealed pages. */
+#define WINDOWS		6
 #define CHECKSUM	SWAPVMA_CREATE_CHECKSUM
 #define ENCRYPT		SWAPVMA_CREATE_ENCRYPT
 
@@ -48,6 +52,7 @@ FIXTURE_SETUP(life)
 
 FIXTURE_TEARDOWN(life)
 {
+	sv_put_back("");
 	sv_unmap(self->map, PAGES);
 	close(self->fd);
 	EXPECT_TRUE(sv_end_quarantined(&self->base));
@@ -216,6 +221,91 @@ TEST_F_TIMEOUT(life, shared_and_private, 60)
 	ASSERT_TRUE(sv_check(private, SV_TEXT, 99, 99));
 	ASSERT_EQ(0, SV_STAT(self->fd, corrupt_pages));
 	sv_unmap(private, PAGES);
+}
+
+/* Whoever is killed while it waits for a window had read for others, too. */
+TEST_F_TIMEOUT(life, a_reader_is_killed, 60)
+{
+	int fd = sv_create_flags(variant->flags, "ram", PAGES, SV_NO_LIMIT);
+	char *map = sv_map_rw(fd, PAGES);
+	pid_t readers[WINDOWS + 2];
+	size_t i;
+
+	sv_fill_range(map, 0, PAGES, SV_TEXT, 1);
+	ASSERT_TRUE(sv_pageout_all(fd));
+	if (!sv_put_back("hold_window"))
+		SKIP(return, "the kernel has no fault injection");
+	/* All windows are in use, one more task waits, and another one for its read. */
+	for (i = 0; i < ARRAY_SIZE(readers); i++) {
+		size_t page = i < WINDOWS ? i : WINDOWS;
+
+		readers[i] = sv_fork();
+		if (!readers[i])
+			_exit(sv_touch_read(map + page * SV_PAGE));
+		ASSERT_TRUE(i < WINDOWS ? sv_wait_for(sv_held() == i + 1) :
+					  sv_wait_asleep(readers[i]));
+	}
+	kill(readers[WINDOWS], SIGKILL);
+	usleep(100000);
+	ASSERT_TRUE(sv_put_back(""));
+	for (i = 0; i < ARRAY_SIZE(readers); i++)
+		ASSERT_EQ(i == WINDOWS ? SIGKILL : 0, sv_reap(readers[i]));
+	ASSERT_EQ(0, SV_STAT(fd, corrupt_pages));
+	ASSERT_EQ(0, SV_STAT(fd, read_failures));
+	ASSERT_EQ(0, sv_check_range(map, 0, PAGES, SV_TEXT, 1));
+	sv_unmap(map, PAGES);
+	close(fd);
+}
+
+/* Reads the pages of a region at its limit, in any order; forever, if all is well. */
+static void read_for_ever(const char *map, size_t pages, uint64_t seed)
+{
+	for (;;) {
+		int signal = sv_touch_read(map + sv_random(&seed) % pages * SV_PAGE);
+
+		if (signal)
+			_exit(signal);
+	}
+}
+
+/* Whoever is killed reads for others, too; it says nothing of what was read. */
+TEST_F_TIMEOUT(life, readers_are_killed, 120)
+{
+	const size_t pages = SV_BATCH + 8;
+	int fd = sv_create_flags(variant->flags, "ram", pages, SV_BATCH);
+	const uint64_t end = sv_now_ms() + (sv_long() ? 60000 : 8000);
+	char *map = sv_map_rw(fd, pages);
+	uint64_t seed = 1;
+	pid_t readers[40];
+	size_t i;
+
+	sv_fill_range(map, 0, pages, SV_RANDOM, 1);
+	for (i = 0; i < ARRAY_SIZE(readers); i++) {
+		readers[i] = sv_fork();
+		if (!readers[i])
+			read_for_ever(map, pages, i + 1);
+	}
+	while (sv_now_ms() < end) {
+		for (i = 0; i < ARRAY_SIZE(readers); i++) {
+			if (sv_random(&seed) % 3)
+				continue;
+			kill(readers[i], SIGKILL);
+			ASSERT_EQ(SIGKILL, sv_reap(readers[i]));
+			readers[i] = sv_fork();
+			if (!readers[i])
+				read_for_ever(map, pages, sv_random(&seed));
+		}
+		usleep(2000);
+	}
+	for (i = 0; i < ARRAY_SIZE(readers); i++) {
+		kill(readers[i], SIGKILL);
+		ASSERT_EQ(SIGKILL, sv_reap(readers[i]));
+	}
+	ASSERT_EQ(0, SV_STAT(fd, corrupt_pages));
+	ASSERT_EQ(0, SV_STAT(fd, read_failures));
+	ASSERT_EQ(0, sv_check_range(map, 0, pages, SV_RANDOM, 1));
+	sv_unmap(map, pages);
+	close(fd);
 }
 
 /*

@@ -158,7 +158,7 @@ int sv_control(const char *line);
 
 /*
  * Bugs that are put back into the module, by name: "" for none, "hold_swapper" to
- * hold it up. False if the kernel has no such thing. The tasks that are held up.
+ * hold it up, "hold_window" to hold up whoever opens a sealed page. False if the kernel has no such thing. The tasks that are held up.
  */
 bool sv_put_back(const char *flaws);
 uint64_t sv_held(void);
