@@ -254,7 +254,8 @@ unsafe fn check(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
     }
     // SAFETY: The boundary asks for a NUL-terminated name.
     let name = unsafe { CStr::from_char_ptr(ops.name) };
-    let unknown = ops.flags & !bindings::SWAPVMA_DRIVER_STABLE;
+    let known = bindings::SWAPVMA_DRIVER_STABLE | bindings::SWAPVMA_DRIVER_FILLS;
+    let unknown = ops.flags & !known;
     let plain = name.to_bytes().iter().all(u8::is_ascii_graphic);
     if name.is_empty() || name.count_bytes() >= NAME_MAX || !plain || unknown != 0 {
         pr_err!("driver with a bad name or an unknown flag\n");
@@ -380,6 +381,11 @@ impl Registered {
     pub(crate) fn stage(&self) -> Result {
         let _drivers = swapvma_drivers.lock();
         self.batch.stage()
+    }
+
+    /// Whether the driver fills each page that it says it has read.
+    pub(crate) fn fills(&self) -> bool {
+        self.ops().flags & bindings::SWAPVMA_DRIVER_FILLS != 0
     }
 
     /// Milliseconds that the driver has to answer a batch.

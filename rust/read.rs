@@ -240,6 +240,10 @@ impl Read {
     }
 
     fn prepare(&self, region: OpenRegion, mut target: Target) {
+        if !self.attached.driver().fills() {
+            // What it does not fill is nobody's memory.
+            target.page.bytes().fill(0);
+        }
         let driver = self.attached.driver().name();
         report::swapin_begin(region.id, self.index, self.source.get(), driver);
         self.page.store_release(target.page.as_page() as u64);

@@ -121,8 +121,14 @@ impl kernel::InPlaceModule for Swapvma {
             _shrinker: shrinker::Shrinker::new()?,
             _readers: reader::Readers::new()?,
             _deadline: deadline::Running::new()?,
-            // SAFETY: No region is left when this module is unloaded.
-            _ram: unsafe { api::Registration::with_owner(core::ptr::null_mut()) }?,
+            // SAFETY: No region is left when this module is unloaded. A read that
+            // decompresses to less than a page is an error.
+            _ram: unsafe {
+                api::Registration::with_flags(
+                    core::ptr::null_mut(),
+                    bindings::SWAPVMA_DRIVER_FILLS,
+                )
+            }?,
             _: { prime::run()? },
             _oom <- oom::Notifier::new(),
             _debugfs <- debugfs::Debugfs::new(),

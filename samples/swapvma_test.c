@@ -35,8 +35,10 @@
  * leave the driver while they are mapped. Of the page offset "watch", the files
  * stored_now and stored_before have what was stored last and before that, and
  * corrupt chooses what is wrong with it: a bit (flip_bit) of what is stored or
- * returned is flipped, another page of the region is returned, or what was stored
- * before.
+ * returned is flipped, another page of the region is returned, what was stored
+ * before. With "keep" what is returned is right, but the driver keeps a reference to
+ * the page that it filled, and writes to it when told to with "scribble". With
+ * "empty" no page at all is filled.
  * hold_alloc and hold_touch do, under the lock that "lock = 1" makes every
  * swapout take, what a driver author is told never to do. The others are
  * counters.
@@ -190,14 +192,20 @@ static bool test_take(atomic_t *count)
  * Corruption. What is wrong is so of the page at test_watch alone.
  */
 
-enum test_corrupt { TEST_INTACT, TEST_STORE, TEST_FLIP, TEST_OTHER, TEST_STALE };
+enum test_corrupt {
+	TEST_INTACT, TEST_STORE, TEST_FLIP, TEST_OTHER, TEST_STALE, TEST_EMPTY, TEST_KEEP,
+};
+
 static const char * const test_corrupts[] = {
-	"intact", "store", "flip", "other", "stale", NULL,
+	"intact", "store", "flip", "other", "stale", "empty", "keep", NULL,
 };
 
 static int test_corrupt;
 static u64 test_watch = U64_MAX;
 static u32 test_flip_bit;
+
+/* The page that was filled last, with a reference. */
+static struct page *test_kept;
 
 /* What was stored of it last, and before that. */
 static struct page *test_watched[2];
@@ -210,6 +218,25 @@ static void test_flip(struct page *page)
 
 	bytes[bit / BITS_PER_BYTE] ^= BIT(bit % BITS_PER_BYTE);
 	kunmap_local(bytes);
+}
+
+static void test_scribble_page(void)
+{
+	struct page *page = xchg(&test_kept, NULL);
+
+	if (!page)
+		return;
+	memset(page_address(page), 0xee, PAGE_SIZE);
+	put_page(page);
+}
+
+/* Keeps the page to fill, as a device does whose mapping of it is stale. */
+static void test_keep_page(struct page *page)
+{
+	get_page(page);
+	page = xchg(&test_kept, page);
+	if (page)
+		put_page(page);
 }
 
 static void test_corrupt_store(u64 index, struct page *page)
@@ -232,6 +259,8 @@ static void test_corrupt_read(struct test_region *region, u64 index, struct page
 		return;
 	if (corrupt == TEST_FLIP)
 		test_flip(page);
+	if (corrupt == TEST_KEEP)
+		test_keep_page(page);
 	if (corrupt == TEST_STALE)
 		copy_highpage(page, test_watched[1]);
 	if (corrupt != TEST_OTHER)
@@ -337,7 +366,8 @@ static void test_answer_read(struct test_region *region, struct swapvma_read *re
 	if (index == READ_ONCE(test_bad_read) || test_take(&test_fail_read)) {
 		error = -EIO;
 	} else {
-		copy_highpage(swapvma_read_page(read), slot->page);
+		if (READ_ONCE(test_corrupt) != TEST_EMPTY)
+			copy_highpage(swapvma_read_page(read), slot->page);
 		test_corrupt_read(region, index, swapvma_read_page(read));
 	}
 	test_put_slot(slot);
@@ -679,6 +709,13 @@ static int test_release_set(void *data, u64 val)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(test_release_fops, NULL, test_release_set, "%llu\n");
 
+static int test_scribble_set(void *data, u64 val)
+{
+	test_scribble_page();
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(test_scribble_fops, NULL, test_scribble_set, "%llu\n");
+
 /* One word out of a NULL-terminated list; the one chosen is shown in brackets. */
 struct test_choice {
 	const char * const *names;
@@ -842,6 +879,7 @@ static void test_create_corruption(void)
 			    &test_choice_fops);
 	debugfs_create_u64("watch", 0600, test_dir, &test_watch);
 	debugfs_create_u32("flip_bit", 0600, test_dir, &test_flip_bit);
+	debugfs_create_file_unsafe("scribble", 0200, test_dir, NULL, &test_scribble_fops);
 	for (i = 0; i < ARRAY_SIZE(test_blobs); i++) {
 		test_blobs[i].data = page_address(test_watched[i]);
 		test_blobs[i].size = PAGE_SIZE;
@@ -968,6 +1006,7 @@ static void __exit swapvma_test_exit(void)
 		hrtimer_cancel(&test_jobs[i].timer);
 	WARN(atomic_read(&test_stored), "%d slots remain stored\n", atomic_read(&test_stored));
 	WARN_ON(!list_empty(&test_leaked));
+	test_scribble_page();
 	test_free_store();
 }
 

@@ -64,6 +64,16 @@ enum swapvma_result {
 #define SWAPVMA_DRIVER_STABLE	(1U << 0)
 
 /**
+ * SWAPVMA_DRIVER_FILLS - the driver fills each page that it says it has read
+ *
+ * All swapvma_read_length() bytes of it, with what it stored and nothing else,
+ * or it completes the read with an error. swapvma_read_page() then returns a page
+ * of any content. Without the flag it returns one of zeroes, so that a mistake of
+ * the driver shows no stale memory to user space.
+ */
+#define SWAPVMA_DRIVER_FILLS	(1U << 1)
+
+/**
  * struct swapvma_attach - what a region tells its driver
  * @pages: size of the region in pages at that time
  * @algorithm: NUL-terminated, "" for the driver's default; valid during attach()
@@ -85,7 +95,7 @@ struct swapvma_attach {
  * @deadline_ms: a batch not answered by then is abandoned, a read not
  *	completed by then fails, and the driver is quarantined; 0 stands for 30
  *	seconds
- * @flags: SWAPVMA_DRIVER_STABLE or 0
+ * @flags: SWAPVMA_DRIVER_STABLE, SWAPVMA_DRIVER_FILLS, both or 0
  * @attach: a region was created. Stores the driver's handle for it, which all
  *	other callbacks get. Process context, may sleep and allocate; the
  *	device's open lock may be held. A negative errno refuses the region
@@ -250,7 +260,8 @@ u32 swapvma_read_length(const struct swapvma_read *read);
  * swapvma_read_page() - what to fill
  * @read: what swapin() was called with
  *
- * Nobody else can see it. Valid until swapvma_read_complete(), also after the
+ * Nobody else can see it, and it holds zeroes unless the driver has
+ * SWAPVMA_DRIVER_FILLS. Valid until swapvma_read_complete(), also after the
  * deadline.
  * Context: any.
  */

@@ -180,18 +180,22 @@ impl<T: Driver> Registration<T> {
     #[inline]
     pub fn new(module: &'static ThisModule) -> Result<Self> {
         // SAFETY: The callbacks are in the module that calls this.
-        unsafe { Self::with_owner(module.as_ptr()) }
+        unsafe { Self::with_flags(module.as_ptr(), 0) }
     }
 
-    /// As [`Registration::new`].
+    /// As [`Registration::new`], with `flags` besides those that [`Driver`] says.
     ///
     /// # Safety
     ///
     /// `owner` is the module that has the callbacks, or null if they cannot go
-    /// away as long as a region uses them.
+    /// away as long as a region uses them. What the flags promise is so.
     #[inline]
-    pub(crate) unsafe fn with_owner(owner: *mut kernel::bindings::module) -> Result<Self> {
-        let ops = KBox::new(Table::<T>::ops(owner), GFP_KERNEL)?;
+    pub(crate) unsafe fn with_flags(
+        owner: *mut kernel::bindings::module,
+        flags: u32,
+    ) -> Result<Self> {
+        let mut ops = KBox::new(Table::<T>::ops(owner), GFP_KERNEL)?;
+        ops.flags |= flags;
         // SAFETY: The table is complete, and lives until `drop` unregisters it.
         to_result(unsafe { bindings::swapvma_register_driver(&*ops) })?;
         // INVARIANT: It was just registered; what a box holds does not move.

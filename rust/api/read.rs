@@ -75,8 +75,7 @@ impl Read {
         unsafe { NonNull::new_unchecked(page) }
     }
 
-    /// Returns the bytes to fill. What they hold before is of no meaning. Any
-    /// context.
+    /// Returns the bytes to fill, which are zeroes at first. Any context.
     #[inline]
     pub fn bytes(&mut self) -> &mut PageBytes {
         let page = self.page();
