@@ -121,6 +121,16 @@ struct Item {
     seal: [Word; SEAL_WORDS],
 }
 
+impl Item {
+    /// Returns the page, if the batch has it, with a reference of the caller's.
+    fn folio(&self) -> Option<Folio> {
+        let folio = NonNull::new(self.folio.load() as *mut kernel::bindings::folio)?;
+        // SAFETY: The batch holds a reference to its pages, which its swapper alone
+        // takes out, who is the caller.
+        Some(unsafe { Folio::get(folio) })
+    }
+}
+
 /// The pages that a driver works on. One per driver, allocated with it, so that
 /// a swapout allocates nothing.
 #[pin_data]
@@ -255,31 +265,34 @@ impl Inner {
         Ok(())
     }
 
-    /// Copies the pages if the region, or else the driver, needs them not to
-    /// change. No lock held.
-    pub(crate) fn copy_pages(&self, needed: bool) {
-        let staged = needed || self.stable;
-        self.staged.store_release(u64::from(staged));
-        if !staged {
+    /// Copies the pages if the driver needs them not to change. No lock held.
+    pub(crate) fn copy_pages(&self) {
+        self.staged.store_release(u64::from(self.stable));
+        if !self.stable {
             return;
         }
         for (item, copy) in self.items.iter().zip(self.copies()).take(self.len()) {
-            let Some(folio) = NonNull::new(item.folio.load() as *mut kernel::bindings::folio)
-            else {
-                continue;
-            };
-            // SAFETY: The batch holds a reference to its pages.
-            let folio = unsafe { Folio::get(folio) };
-            if copy.copy_from(&folio).is_err() {
+            let copied = item.folio().map(|folio| copy.copy_from(&folio));
+            if copied.is_some_and(|copied| copied.is_err()) {
                 item.broken.store_release(1);
             }
         }
     }
 
-    /// Has `seal` turn each copy into what the driver stores. A page for which it
-    /// returns nothing stays in memory, and the driver gets zeroes. In the swapper,
-    /// before the batch is submitted; no lock held.
-    pub(crate) fn seal_pages(&self, mut seal: impl FnMut(u64, &mut PageBytes) -> Option<Seal>) {
+    /// Has `seal` make what the driver stores, from the index and the page, which may
+    /// change meanwhile. The driver had the copy before, in another batch, and may
+    /// look at it: nothing is put there but what it is to store. A page for which
+    /// `seal` returns nothing stays in memory, and the driver gets zeroes. In the
+    /// swapper, before the batch is submitted; no lock held.
+    pub(crate) fn seal_pages(
+        &self,
+        mut seal: impl FnMut(u64, &Folio, &mut PageBytes) -> Option<Seal>,
+    ) {
+        self.staged.store_release(1);
+        // Until they are sealed.
+        for item in self.items.iter().take(self.len()) {
+            item.broken.store_release(1);
+        }
         if self.phase() != Phase::Idle {
             return;
         }
@@ -287,15 +300,13 @@ impl Inner {
             // SAFETY: The copies are the batch's own, which its swapper alone uses
             // while it is idle.
             let bytes = unsafe { copy.bytes_mut() };
-            let sealed = match item.broken.load() {
-                0 => seal(item.index.load(), bytes),
-                _ => None,
-            };
-            let Some(sealed) = sealed else {
-                item.broken.store_release(1);
+            let folio = item.folio();
+            let Some(sealed) = folio.and_then(|folio| seal(item.index.load(), &folio, bytes))
+            else {
                 bytes.fill(0);
                 continue;
             };
+            item.broken.store_release(0);
             item.length.store_release(sealed.length() as u64);
             for (kept, word) in item.seal.iter().zip(sealed.encode()) {
                 kept.store_release(word);
@@ -462,7 +473,7 @@ mod tests {
     fn stable_pages_are_copies() -> Result {
         for stable in [false, true] {
             let batch = batch(stable, 3)?;
-            batch.copy_pages(false);
+            batch.copy_pages();
             let taken = batch.take_folio(1).ok_or(EIO)?;
             let shown = batch.folio(1);
             assert_eq!(shown.is_some(), stable);
@@ -478,9 +489,8 @@ mod tests {
     fn a_page_that_is_not_sealed_is_not_handed_out() -> Result {
         let batch = batch(false, 3)?;
         batch.stage()?;
-        batch.copy_pages(true);
-        batch.seal_pages(|index, page| {
-            page.fill(0xa5);
+        batch.seal_pages(|index, _, copy| {
+            copy.fill(0xa5);
             (index != 1).then_some(Seal::Checksum(index + 1))
         });
         for i in 0..3 {
@@ -494,6 +504,39 @@ mod tests {
                 .all(|&byte| byte == if i == 1 { 0 } else { 0xa5 }));
         }
         assert_eq!(batch.seal(2), Seal::Checksum(3).encode());
+        empty(&batch);
+        Ok(())
+    }
+
+    #[test]
+    fn a_copy_gets_what_is_sealed_alone() -> Result {
+        let batch = batch(true, 3)?;
+        batch.stage()?;
+        for copy in batch.copies() {
+            // SAFETY: Nobody else uses the batch.
+            unsafe { copy.bytes_mut() }.fill(0xee);
+        }
+        let mut plain: KBox<PageBytes> = KBox::zeroed(GFP_KERNEL)?;
+        let mut seen = 0;
+        batch.seal_pages(|index, page, copy| {
+            page.copy_to(&mut plain).ok()?;
+            let is_page = plain.first_chunk() == Some(&index.to_ne_bytes());
+            let is_old = copy.iter().all(|&byte| byte == 0xee);
+            seen += u64::from(is_page && is_old);
+            Some(Seal::Checksum(1))
+        });
+        assert_eq!(seen, 3);
+        assert!(!batch.is_broken(0) && !batch.is_broken(2));
+        empty(&batch);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_driver_has_is_not_sealed() -> Result {
+        let batch = batch(true, 2)?;
+        batch.submit(u64::MAX);
+        batch.seal_pages(|_, _, _| Some(Seal::Checksum(1)));
+        assert!(batch.is_broken(0) && batch.is_broken(1));
         empty(&batch);
         Ok(())
     }

@@ -267,6 +267,22 @@ impl Folio {
             Err(code::EIO)
         }
     }
+
+    /// Copies the page to `to`. Others, a device for instance, may change the page
+    /// meanwhile; a memory error in it is an error, not a machine check.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` on a memory error.
+    pub(crate) fn copy_to(&self, to: &mut PageBytes) -> Result {
+        // SAFETY: By the type invariant the folio is valid; `to` is a page long.
+        let left = unsafe { ours::swapvma_folio_copy(to.as_mut_ptr().cast(), self.0.as_ptr()) };
+        if left == 0 {
+            Ok(())
+        } else {
+            Err(code::EIO)
+        }
+    }
 }
 
 impl Drop for Folio {

@@ -26,6 +26,7 @@ use crate::{
         Flaw, //
     },
     folio::{
+        Folio,
         PageBytes,
         PAGE_SIZE, //
     },
@@ -39,8 +40,10 @@ use crate::{
     },
     window::{
         Pool,
+        Reservation,
         Room,
-        User, //
+        User,
+        Window, //
     },
 };
 use kernel::{
@@ -58,8 +61,11 @@ use kernel::{
 /// Windows for faults, each of which uses one.
 const TASK_WINDOWS: usize = 6;
 
-/// Windows that only swappers use, each one.
-const SWAPPER_WINDOWS: usize = 2;
+/// Windows that only swappers use, each [`TO_SEAL`].
+const SWAPPER_WINDOWS: usize = 4;
+
+/// Windows to seal pages with: the page, and what becomes of it.
+const TO_SEAL: usize = 2;
 
 /// The windows of all regions with integrity.
 type Windows = Pin<KBox<Pool>>;
@@ -238,55 +244,90 @@ impl Integrity {
         Seal::decode(self.mode(), seal).length()
     }
 
-    /// Seals the copies of a batch of region `region`, before the driver gets them.
-    /// In the swapper, no lock held; may sleep for a window.
+    /// Makes the sealed copies of a batch of region `region`, before the driver gets
+    /// them. In the swapper, no lock held; may sleep for windows.
     pub(crate) fn seal_batch(&self, region: u64, batch: &batch::Inner) {
+        // None of it fails: the pool has some for swappers. If it did, the pages
+        // would stay in memory.
+        let windows = self.windows.reserve(TO_SEAL, User::Swapper);
+        let windows = windows.as_ref().ok();
+        let mut plain = windows.and_then(|all| Wiped::take(all).ok());
+        let mut sealed = windows.and_then(|all| Wiped::take(all).ok());
+        batch.seal_pages(|index, page, copy| {
+            let plain = plain.as_mut()?.0.first_chunk_mut()?;
+            page.copy_to(plain).ok()?;
+            self.seal_page(region, index, plain, &mut sealed.as_mut()?.0, copy)
+        });
+    }
+
+    /// Seals page `index`, and writes what the driver is to store to `copy`, which
+    /// the driver may have seen before, and may see now: nothing else gets there.
+    fn seal_page(
+        &self,
+        region: u64,
+        index: u64,
+        plain: &PageBytes,
+        room: &mut Room,
+        copy: &mut PageBytes,
+    ) -> Option<Seal> {
         match &self.how {
             How::Checksum { salt } => {
-                batch.seal_pages(|index, page| Some(Seal::Checksum(checksum(page, salt ^ index))))
+                copy.copy_from_slice(plain);
+                Some(Seal::Checksum(checksum(plain, salt ^ index)))
             }
-            How::Encrypt(cipher) => {
-                // Neither fails: the pool has some for swappers. If one did, the
-                // pages would stay in memory.
-                let windows = self.windows.reserve(1, User::Swapper);
-                let mut window = windows.as_ref().ok().and_then(|all| all.take().ok());
-                batch.seal_pages(|index, page| {
-                    cipher.encrypt(region, index, page, window.as_mut()?)
-                });
-            }
+            How::Encrypt(cipher) => cipher.encrypt(region, index, plain, room, copy),
         }
     }
 
-    /// Turns what a driver returned as page `index` of region `region` into the page,
-    /// if it is what the seal was made of. No lock held; may sleep for a window.
+    /// Turns what a driver returned as page `index` of region `region` into `page`,
+    /// if it is what the seal was made of. Returns whether it is; if not, the content
+    /// of `page` is undefined. No lock held; may sleep for a window.
     ///
     /// # Errors
     ///
-    /// Some error if it is not; the content of `page` is undefined then.
+    /// Some error if that cannot be told.
     pub(crate) fn open(
         &self,
         region: u64,
         index: u64,
         seal: Words,
+        returned: &Folio,
         page: &mut PageBytes,
-    ) -> Result {
+    ) -> Result<bool> {
         let windows = self.windows.reserve(1, User::Task)?;
-        let mut window = windows.take()?;
+        let mut window = Wiped::take(&windows)?;
         flaw::hold(Flaw::HoldWindow);
-        let room: &mut Room = &mut window;
+        let room: &mut Room = &mut window.0;
         let copy: &mut PageBytes = room.first_chunk_mut().ok_or(code::EINVAL)?;
         // What was verified is what is used, whatever a driver still does.
-        copy.copy_from_slice(page);
+        returned.copy_to(copy)?;
         match (&self.how, Seal::decode(self.mode(), seal)) {
             (How::Checksum { salt }, Seal::Checksum(sum))
                 if sum == checksum(copy, salt ^ index) =>
             {
                 page.copy_from_slice(copy);
-                Ok(())
+                Ok(true)
             }
             (How::Encrypt(cipher), seal) => cipher.decrypt(region, index, seal, page, room),
-            _ => Err(code::EIO),
+            _ => Ok(false),
         }
+    }
+}
+
+/// A window that is wiped when it is given back: it is not the place for somebody's
+/// secrets.
+struct Wiped<'a>(Window<'a>);
+
+impl<'a> Wiped<'a> {
+    /// As [`Reservation::take`].
+    fn take(windows: &'a Reservation<'_>) -> Result<Self> {
+        windows.take().map(Self)
+    }
+}
+
+impl Drop for Wiped<'_> {
+    fn drop(&mut self) {
+        self.0.fill(0);
     }
 }
 
@@ -304,26 +345,28 @@ struct Cipher {
 }
 
 impl Cipher {
-    /// Compresses a page, if that makes it shorter, and encrypts it, with zeroes
-    /// after it.
+    /// Compresses a page, if that makes it shorter, and encrypts it in `room`. It
+    /// becomes `copy`, with zeroes after it.
     fn encrypt(
         &self,
         region: u64,
         index: u64,
-        page: &mut PageBytes,
+        plain: &PageBytes,
         room: &mut Room,
+        copy: &mut PageBytes,
     ) -> Option<Seal> {
-        let shorter = self.codec.compress(page, room).ok();
+        let shorter = self.codec.compress(plain, room).ok();
         let shorter = shorter.filter(|&length| length < PAGE_SIZE);
         if shorter.is_none() {
-            room.get_mut(..PAGE_SIZE)?.copy_from_slice(page);
+            room.get_mut(..PAGE_SIZE)?.copy_from_slice(plain);
         }
         let (length, packed) = (shorter.unwrap_or(PAGE_SIZE), shorter.is_some());
         let nonce = self.writes.add(1);
         let associated = associated(region, index, length, packed);
         let tag = self.key.encrypt(nonce, &associated, room, length).ok()?;
-        page.fill(0);
-        page.get_mut(..length)?.copy_from_slice(room.get(..length)?);
+        let (bytes, rest) = copy.split_at_mut_checked(length)?;
+        bytes.copy_from_slice(room.get(..length)?);
+        rest.fill(0);
         Some(Seal::Encrypted {
             nonce,
             tag,
@@ -332,7 +375,7 @@ impl Cipher {
         })
     }
 
-    /// Undoes it with what is in `room`.
+    /// Undoes it with what is in `room`. Returns whether that is genuine.
     fn decrypt(
         &self,
         region: u64,
@@ -340,7 +383,7 @@ impl Cipher {
         seal: Seal,
         page: &mut PageBytes,
         room: &mut Room,
-    ) -> Result {
+    ) -> Result<bool> {
         let Seal::Encrypted {
             nonce,
             tag,
@@ -348,11 +391,14 @@ impl Cipher {
             packed,
         } = seal
         else {
-            return Err(code::EIO);
+            return Ok(false);
         };
         let associated = associated(region, index, length, packed);
-        self.key.decrypt(nonce, &associated, room, length, tag)?;
-        let plain = room.get_mut(..length).ok_or(code::EINVAL)?;
+        match self.key.decrypt(nonce, &associated, room, length, tag) {
+            Err(error) if error == code::EIO => return Ok(false),
+            result => result?,
+        }
+        let plain = room.get(..length).ok_or(code::EINVAL)?;
         let written = if packed {
             self.codec.decompress_bytes(plain, page)?
         } else {
@@ -360,12 +406,10 @@ impl Cipher {
             page.copy_from_slice(whole);
             length
         };
-        // The window is not the place for somebody's secrets.
-        plain.fill(0);
         if written != PAGE_SIZE {
             return Err(code::EIO);
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -382,6 +426,10 @@ fn associated(region: u64, index: u64, length: usize, packed: bool) -> [u8; 32] 
 #[kunit_tests(swapvma_integrity)]
 mod tests {
     use super::*;
+    use crate::folio::{
+        Effort,
+        NewPage, //
+    };
 
     const REGION: u64 = 3;
     const INDEX: u64 = 1 << 33;
@@ -402,15 +450,12 @@ mod tests {
 
     /// Seals a page as [`Integrity::seal_batch`] does.
     fn seal(integrity: &Integrity, index: u64, page: &mut PageBytes) -> Result<Words> {
-        let windows = integrity.windows.reserve(1, User::Swapper)?;
-        let mut window = windows.take()?;
-        let seal = match &integrity.how {
-            How::Checksum { salt } => Seal::Checksum(checksum(page, salt ^ index)),
-            How::Encrypt(cipher) => cipher
-                .encrypt(REGION, index, page, &mut window)
-                .ok_or(EINVAL)?,
-        };
-        Ok(seal.encode())
+        let windows = integrity.windows.reserve(TO_SEAL, User::Swapper)?;
+        let (mut plain, mut room) = (Wiped::take(&windows)?, Wiped::take(&windows)?);
+        let plain = plain.0.first_chunk_mut().ok_or(EINVAL)?;
+        plain.copy_from_slice(page);
+        let seal = integrity.seal_page(REGION, index, plain, &mut room.0, page);
+        Ok(seal.ok_or(EINVAL)?.encode())
     }
 
     #[test]
@@ -426,14 +471,16 @@ mod tests {
                 let is_short = mode == Mode::Encrypt && !random;
                 assert!((length < 1000) == is_short);
                 let opens = |region, index, words, flip: Option<usize>| {
-                    let mut back = page(false)?;
-                    back.copy_from_slice(&*stored);
+                    let mut returned = NewPage::new(false, Effort::Firm)?;
+                    returned.bytes().copy_from_slice(&*stored);
                     if let Some(bit) = flip {
-                        back[bit / 8] ^= 1 << (bit % 8);
+                        returned.bytes()[bit / 8] ^= 1 << (bit % 8);
                     }
-                    let opened = integrity.open(region, index, words, &mut back);
-                    assert!(opened.is_err() || *back == *plain);
-                    Ok::<_, Error>(opened.is_ok())
+                    let mut back = page(false)?;
+                    let returned = returned.into_folio();
+                    let opened = integrity.open(region, index, words, &returned, &mut back);
+                    assert!(opened != Ok(true) || *back == *plain);
+                    opened
                 };
                 assert!(opens(REGION, INDEX, words, None)?);
                 for bit in (0..8 * length).step_by(101) {
@@ -448,6 +495,15 @@ mod tests {
                 }
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn windows_are_wiped() -> Result {
+        let pool = Pool::new(1, 0)?;
+        let windows = pool.reserve(1, User::Task)?;
+        Wiped::take(&windows)?.0.fill(7);
+        assert!(windows.take()?.iter().all(|&byte| byte == 0));
         Ok(())
     }
 

@@ -172,7 +172,11 @@ pub(crate) fn start(
     slot: Slot,
     effort: Effort,
 ) -> Result<Option<(Arc<Read>, Target)>> {
-    let target = prepare(region, false, effort)?;
+    let mut target = prepare(region, false, effort)?;
+    if region.integrity.is_some() {
+        let _charging = region.share.owner().charge();
+        target.staging = Some(NewPage::new(false, effort)?);
+    }
     Ok(Read::start(region, index, slot)?.map(|read| (read, target)))
 }
 
@@ -232,7 +236,11 @@ pub(crate) fn prepare(region: &Region, zero: bool, effort: Effort) -> Result<Tar
     if region.starved.load() != 0 {
         region.starved.store_release(0);
     }
-    Ok(Target { page, record })
+    Ok(Target {
+        page,
+        staging: None,
+        record,
+    })
 }
 
 /// Puts a page of zeroes or of a fill word into the table, if the entry still

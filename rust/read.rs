@@ -80,6 +80,10 @@ const ANSWERED: u64 = 3;
 /// What a read fills.
 pub(crate) struct Target {
     pub(crate) page: NewPage,
+    /// What the driver fills instead, in a region with integrity: it may still
+    /// write to it when the page was verified. Outside the limit: it goes with the
+    /// read.
+    pub(crate) staging: Option<NewPage>,
     pub(crate) record: record::Unused,
 }
 
@@ -100,7 +104,7 @@ pub(crate) struct Read {
     seal: [Word; SEAL_WORDS],
     /// Bytes that the driver has to return.
     length: Word,
-    /// Address of the page to fill.
+    /// Address of the page for the driver to fill.
     page: Word,
     /// When it began, in nanoseconds.
     since: u64,
@@ -240,13 +244,14 @@ impl Read {
     }
 
     fn prepare(&self, region: OpenRegion, mut target: Target) {
+        let page = target.staging.as_mut().unwrap_or(&mut target.page);
         if !self.attached.driver().fills() {
             // What it does not fill is nobody's memory.
-            target.page.bytes().fill(0);
+            page.bytes().fill(0);
         }
         let driver = self.attached.driver().name();
         report::swapin_begin(region.id, self.index, self.source.get(), driver);
-        self.page.store_release(target.page.as_page() as u64);
+        self.page.store_release(page.as_page() as u64);
         *self.job.lock() = Some(Job { region, target });
     }
 
@@ -306,14 +311,23 @@ impl Read {
         for (word, kept) in seal.iter_mut().zip(&self.seal) {
             *word = kept.load();
         }
-        let page = target.page.bytes();
-        let genuine = integrity.open(region.id, self.index, seal, page).is_ok();
-        if !genuine {
+        let Some(staging) = target.staging.take() else {
+            return false;
+        };
+        // Whatever else goes wrong says nothing of what the driver returned.
+        let genuine = integrity.open(
+            region.id,
+            self.index,
+            seal,
+            &staging.into_folio(),
+            target.page.bytes(),
+        );
+        if genuine == Ok(false) {
             region.counters.corrupt_pages.count(1);
             let (slot, driver) = (self.source.get(), self.attached.driver());
             report::corrupt(region.id, self.index, slot, driver.name());
         }
-        genuine
+        genuine == Ok(true)
     }
 
     /// The page could not be read. Returns whether the entry was still this
@@ -333,7 +347,7 @@ impl Read {
 
     /// The page was read. As [`Read::fail`].
     fn succeed(&self, region: &Region, target: Target) -> bool {
-        let Target { page, record } = target;
+        let Target { page, record, .. } = target;
         let locked = region.table.lock(self.index);
         self.status.store_release(DONE);
         let Some(mut locked) = locked else {

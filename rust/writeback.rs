@@ -58,9 +58,9 @@ pub(crate) fn submit(
         attached: attached.clone(),
         ticket,
     };
-    batch.copy_pages(region.integrity.is_some());
-    if let Some(integrity) = &region.integrity {
-        integrity.seal_batch(region.id, batch);
+    match &region.integrity {
+        Some(integrity) => integrity.seal_batch(region.id, batch),
+        None => batch.copy_pages(),
     }
     {
         let mut current = driver.flight.lock();
@@ -126,7 +126,8 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> (Outcome, A
             if let Answer::Stored(slot) = answer {
                 stale.push(Some(slot));
             }
-            answer = Answer::Failed;
+            // Which is not the driver's failure.
+            answer = Answer::Kept;
         }
         match answer {
             Answer::Stored(_) => any_stored = true,

@@ -300,6 +300,106 @@ TEST_F_TIMEOUT(corrupt, in_any_bit_and_context, 60)
 }
 
 /*
+ * The page that a driver fills is not the one that user space gets.
+ */
+
+FIXTURE(filled)
+{
+	struct sv_baseline base;
+	char *map;
+	int fd;
+};
+
+FIXTURE_VARIANT(filled)
+{
+	uint64_t flags;
+};
+
+FIXTURE_VARIANT_ADD(filled, plain)
+{
+	.flags = 0,
+};
+
+FIXTURE_VARIANT_ADD(filled, checksum)
+{
+	.flags = CHECKSUM,
+};
+
+FIXTURE_VARIANT_ADD(filled, encrypt)
+{
+	.flags = ENCRYPT,
+};
+
+FIXTURE_SETUP(filled)
+{
+	sv_begin(&self->base);
+	sv_set("watch", WATCHED);
+	self->fd = sv_create_flags(variant->flags, "test", PAGES, SV_NO_LIMIT);
+	self->map = sv_map_rw(self->fd, PAGES);
+}
+
+FIXTURE_TEARDOWN(filled)
+{
+	sv_set_word("corrupt", "intact");
+	sv_unmap(self->map, PAGES);
+	close(self->fd);
+	EXPECT_TRUE(sv_end(&self->base));
+}
+
+/* Written to by the driver when it was verified, and published. */
+TEST_F(filled, is_written_to_later)
+{
+	static const enum sv_kind kinds[] = { SV_TEXT, SV_RANDOM };
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		sv_fill_range(self->map, 0, PAGES, kinds[i], 1);
+		ASSERT_TRUE(sv_pageout_all(self->fd));
+		sv_set_word("corrupt", "keep");
+		ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, kinds[i], 1));
+		sv_set("scribble", 1);
+		sv_set_word("corrupt", "intact");
+		/* Others believe their driver. */
+		ASSERT_EQ(variant->flags ? 0 : 1,
+			  sv_check_range(self->map, 0, PAGES, kinds[i], 1));
+	}
+	ASSERT_EQ(0, SV_STAT(self->fd, corrupt_pages));
+}
+
+/* Pages that this CPU gives to the next who asks for pages of a region. */
+static void free_some_pages(void)
+{
+	int fd = sv_create("ram", "", 4 * PAGES, SV_NO_LIMIT);
+	char *map = sv_map_rw(fd, 4 * PAGES);
+
+	sv_fill_range(map, 0, 4 * PAGES, SV_RANDOM, 1);
+	if (sv_punch(fd, 0, 4 * PAGES))
+		sv_die("punch: %s", strerror(errno));
+	sv_unmap(map, 4 * PAGES);
+	close(fd);
+}
+
+/* Not by the driver, which says that it was. */
+TEST_F_TIMEOUT(filled, is_not, 60)
+{
+	size_t i, page;
+
+	for (i = 0; i < 3; i++) {
+		sv_fill_range(self->map, 0, PAGES, SV_RANDOM, i);
+		ASSERT_TRUE(sv_pageout_all(self->fd));
+		sv_set_word("corrupt", "empty");
+		free_some_pages();
+		if (variant->flags) {
+			for (page = 0; page < PAGES; page++)
+				ASSERT_EQ(SIGBUS, sv_touch_read(self->map + page * SV_PAGE));
+		} else {
+			ASSERT_EQ(0, sv_check_zero(self->map, 0, PAGES));
+		}
+		sv_set_word("corrupt", "intact");
+	}
+}
+
+/*
  * Encryption: what is stored.
  */
 
