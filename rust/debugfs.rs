@@ -2,7 +2,9 @@
 
 //! What the administrator can look at in debugfs.
 
-use crate::{drain, driver, flaw, map::Map, record, region::OpenRegion, regions, stats};
+#[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
+use crate::flaw;
+use crate::{drain, driver, map::Map, record, region::OpenRegion, regions, stats};
 use kernel::{
     debugfs::{
         Dir,

@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn pages_come_and_go_with_their_records() -> Result {
-        const COUNT: usize = 3 * pool::PER_PAGE + 1;
+        const COUNT: usize = 3 * crate::bitmap::CAPACITY + 1;
         let (in_use, pages) = settled();
         let mut records = KVec::with_capacity(COUNT, GFP_KERNEL)?;
         for _ in 0..COUNT {
@@ -324,6 +324,6 @@ mod tests {
     #[test]
     fn records_are_small() {
         // With the eight bytes of its entry, a page costs less than 64.
-        assert!(PAGE_SIZE / pool::PER_PAGE + 8 <= 64);
+        assert!(PAGE_SIZE / crate::bitmap::CAPACITY + 8 <= 64);
     }
 }

@@ -213,8 +213,12 @@ static size_t count_bad(FIXTURE_DATA(data) *self)
 	return bad;
 }
 
-/* The test went through the driver, kept to the limit, and lost nothing. */
-#define ASSERT_SWAPPED()							\
+/*
+ * The test went through the driver, kept to the limit, and lost nothing. A page that
+ * somebody held for a moment, as the other processor does until it flushed its TLB,
+ * did not count then; it does again when that lets go, whatever came in for it.
+ */
+#define ASSERT_SWAPPED(held)							\
 	do {									\
 		struct swapvma_stats stats;					\
 										\
@@ -226,7 +230,7 @@ static size_t count_bad(FIXTURE_DATA(data) *self)
 		ASSERT_EQ(0, stats.write_failures);				\
 		ASSERT_EQ(0, stats.abandoned);					\
 		ASSERT_EQ(0, stats.over_limit);					\
-		ASSERT_GE(LIMIT, stats.resident_peak);				\
+		ASSERT_GE(LIMIT + (held), stats.resident_peak);			\
 	} while (0)
 
 TEST_F_TIMEOUT(data, sequential, SV_LONG_TIMEOUT)
@@ -239,7 +243,7 @@ TEST_F_TIMEOUT(data, sequential, SV_LONG_TIMEOUT)
 	for (i = 1; i < self->pages; i += 2)
 		write_page(self, i);
 	ASSERT_EQ(0, count_bad(self));
-	ASSERT_SWAPPED();
+	ASSERT_SWAPPED(0);
 }
 
 TEST_F_TIMEOUT(data, random, SV_LONG_TIMEOUT)
@@ -256,7 +260,7 @@ TEST_F_TIMEOUT(data, random, SV_LONG_TIMEOUT)
 			ASSERT_TRUE(page_ok(self, i));
 	}
 	ASSERT_EQ(0, count_bad(self));
-	ASSERT_SWAPPED();
+	ASSERT_SWAPPED(0);
 }
 
 /* 7 and 131 are coprime with the number of pages: every page is met once. */
@@ -269,7 +273,7 @@ TEST_F_TIMEOUT(data, strided, SV_LONG_TIMEOUT)
 	for (n = 0; n < self->pages; n++)
 		ASSERT_TRUE(page_ok(self, n * 131 % self->pages));
 	ASSERT_EQ(0, count_bad(self));
-	ASSERT_SWAPPED();
+	ASSERT_SWAPPED(0);
 }
 
 /* Everything out at once and back in, twice; the second time with new data. */
@@ -284,7 +288,7 @@ TEST_F_TIMEOUT(data, all_out_all_in, SV_LONG_TIMEOUT)
 		ASSERT_LT(0, SV_STAT(self->fd, swapped));
 		ASSERT_EQ(0, count_bad(self));
 	}
-	ASSERT_SWAPPED();
+	ASSERT_SWAPPED(0);
 }
 
 struct worker {
@@ -331,7 +335,7 @@ TEST_F_TIMEOUT(data, two_threads, SV_LONG_TIMEOUT)
 	ASSERT_EQ(0, workers[0].bad);
 	ASSERT_EQ(0, workers[1].bad);
 	ASSERT_EQ(0, count_bad(self));
-	ASSERT_SWAPPED();
+	ASSERT_SWAPPED(0);
 }
 
 TEST_F_TIMEOUT(data, two_processes, SV_LONG_TIMEOUT)
@@ -350,7 +354,7 @@ TEST_F_TIMEOUT(data, two_processes, SV_LONG_TIMEOUT)
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, sv_reap(children[i]));
 	ASSERT_EQ(0, count_bad(self));
-	ASSERT_SWAPPED();
+	ASSERT_SWAPPED(SV_BATCH);
 }
 
 SV_TEST_MAIN

@@ -273,7 +273,7 @@ TEST_F_TIMEOUT(life, readers_are_killed, 120)
 {
 	const size_t pages = SV_BATCH + 8;
 	int fd = sv_create_flags(variant->flags, "ram", pages, SV_BATCH);
-	const uint64_t end = sv_now_ms() + (sv_long() ? 60000 : 8000);
+	const uint64_t end = sv_now_ms() + (sv_long() ? 60000 : 2000);
 	char *map = sv_map_rw(fd, pages);
 	uint64_t seed = 1;
 	pid_t readers[40];

@@ -244,7 +244,7 @@ void swapvma_list_lru_set_class(struct list_lru *lru, enum swapvma_lru which)
 	int nid;
 
 	for_each_node(nid) {
-		spinlock_t *lock = &lru->node[nid].lru.lock;
+		spinlock_t __maybe_unused *lock = &lru->node[nid].lru.lock;
 
 		switch (which) {
 		case SWAPVMA_LRU_RECORDS:

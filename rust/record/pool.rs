@@ -26,9 +26,6 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Records in a page.
-pub(crate) const PER_PAGE: usize = CAPACITY;
-
 /// A page of records.
 #[repr(C, align(16))]
 struct Chunk {
