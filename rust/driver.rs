@@ -527,3 +527,58 @@ unsafe extern "C" fn swapvma_register_driver(ops: *const bindings::swapvma_drive
 unsafe extern "C" fn swapvma_unregister_driver(ops: *const bindings::swapvma_driver_ops) {
     unregister(ops);
 }
+
+#[kunit_tests(swapvma_driver)]
+mod tests {
+    use super::*;
+
+    /// Registers the table of the driver `ram`, with a change.
+    fn try_with(change: impl FnOnce(&mut bindings::swapvma_driver_ops)) -> Result<c_int> {
+        let ram = find(c"ram")?;
+        let ops = core::ptr::from_ref(ram.ops());
+        ram.put_module();
+        // SAFETY: The module registered it, and a table is but numbers and pointers.
+        let mut ops = unsafe { ops.read() };
+        change(&mut ops);
+        // SAFETY: The table is refused, and not used afterwards.
+        let result = unsafe { swapvma_register_driver(&ops) };
+        if result == 0 {
+            // SAFETY: It was just registered.
+            unsafe { swapvma_unregister_driver(&ops) };
+        }
+        Ok(result)
+    }
+
+    #[test]
+    fn what_is_no_driver_is_refused() -> Result {
+        let einval = code::EINVAL.to_errno();
+        // SAFETY: A null pointer is allowed.
+        assert_eq!(
+            unsafe { swapvma_register_driver(core::ptr::null()) },
+            einval
+        );
+        assert_eq!(try_with(|ops| ops.size -= 8)?, einval);
+        assert_eq!(try_with(|ops| ops.size += 8)?, einval);
+        assert_eq!(try_with(|ops| ops.version += 1)?, einval);
+        assert_eq!(try_with(|ops| ops.version = 0)?, einval);
+        assert_eq!(try_with(|ops| ops.attach = None)?, einval);
+        assert_eq!(try_with(|ops| ops.detach = None)?, einval);
+        assert_eq!(try_with(|ops| ops.swapout = None)?, einval);
+        assert_eq!(try_with(|ops| ops.swapin = None)?, einval);
+        assert_eq!(try_with(|ops| ops.discard = None)?, einval);
+        assert_eq!(try_with(|ops| ops.flags = !0)?, einval);
+        for name in [c"", c"two words", c"a_name_of_more_than_thirty_one_bytes"] {
+            assert_eq!(try_with(|ops| ops.name = name.as_char_ptr())?, einval);
+        }
+        assert_eq!(try_with(|ops| ops.name = core::ptr::null())?, einval);
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_is_one_driver_s() -> Result {
+        assert_eq!(try_with(|_| ())?, code::EEXIST.to_errno());
+        assert_eq!(try_with(|ops| ops.name = c"kunit".as_char_ptr())?, 0);
+        assert!(find(c"kunit").is_err());
+        Ok(())
+    }
+}
