@@ -92,6 +92,44 @@ pub(crate) fn spin_wait() {
     core::hint::spin_loop();
 }
 
+/// What becomes of levels so seldom that a test sees to it.
+#[derive(Clone, Copy)]
+pub(crate) enum Rare {
+    /// Who brings a level finds that it is there already.
+    Present,
+    /// A level is found dead.
+    DeadLevel,
+    /// An entry is found dead without its bit.
+    DeadEntry,
+    /// Who fills in levels waits for one to go.
+    Going,
+}
+
+impl Rare {
+    /// All of them, in order.
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Present, Self::DeadLevel, Self::DeadEntry, Self::Going];
+}
+
+/// How often each came.
+static SEEN: [Word; Rare::ALL.len()] = [const { Word::new(0) }; Rare::ALL.len()];
+
+/// Counts what came, in kernels with KUnit. Any context.
+#[inline]
+pub(crate) fn seen(what: Rare) {
+    if cfg!(CONFIG_KUNIT = "y") {
+        if let Some(seen) = SEEN.get(what as usize) {
+            seen.count(1);
+        }
+    }
+}
+
+/// Returns how often each of [`Rare::ALL`] came.
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) fn all_seen() -> [u64; Rare::ALL.len()] {
+    SEEN.each_ref().map(Word::load)
+}
+
 /// Shows that preemption is off, which a grace period of RCU waits for.
 pub(crate) struct Reading(NotThreadSafe);
 
@@ -293,6 +331,7 @@ impl<T: Blank, const N: usize> LazyArray<T, N> {
     pub(crate) fn get<'a>(&'a self, _reading: &'a Reading) -> Option<&'a [T; N]> {
         let array = self.0.load(Acquire);
         if array == dead() {
+            seen(Rare::DeadLevel);
             return None;
         }
         // SAFETY: By the type invariant, the array is valid for as long as the
@@ -317,8 +356,13 @@ impl<T: Blank, const N: usize> LazyArray<T, N> {
         // INVARIANT: The pointer owns the box that was just given up.
         match self.0.cmpxchg(ptr::null_mut(), level.cast(), Full) {
             Ok(_) => None,
-            // SAFETY: Publication failed, so the box is still this caller's.
-            Err(_) => Some(Spare(unsafe { KBox::from_raw(level) })),
+            Err(found) => {
+                if found != dead() {
+                    seen(Rare::Present);
+                }
+                // SAFETY: Publication failed, so the box is still this caller's.
+                Some(Spare(unsafe { KBox::from_raw(level) }))
+            }
         }
     }
 }

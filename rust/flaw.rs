@@ -34,6 +34,8 @@ pub(crate) enum Flaw {
     SecondReservation,
     /// Whoever found a page acts on it whatever became of its entry meanwhile.
     StaleRecord,
+    /// Who brings a level of a table that is there already fails: the bug of 2001.
+    PresentIsError,
     /// None: the swapper stops between finding a page and looking again.
     HoldSwapper,
     /// None: whoever has a window to open a sealed page keeps it.
@@ -41,9 +43,10 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::SecondReservation,
         Self::StaleRecord,
+        Self::PresentIsError,
         Self::HoldSwapper,
         Self::HoldWindow,
     ];
@@ -52,6 +55,7 @@ impl Flaw {
         match self {
             Self::SecondReservation => "second_reservation",
             Self::StaleRecord => "stale_record",
+            Self::PresentIsError => "present_is_error",
             Self::HoldSwapper => "hold_swapper",
             Self::HoldWindow => "hold_window",
         }

@@ -75,6 +75,9 @@ mod record;
 mod region;
 mod regions;
 mod stats;
+#[cfg(CONFIG_KUNIT = "y")]
+#[path = "table/stress.rs"]
+mod stress;
 mod swapout;
 mod swapper;
 mod vma;

@@ -20,10 +20,12 @@
 
 use crate::{
     atomic::{
+        seen,
         spin_wait,
         Blank,
         LazyArray,
         Mortal,
+        Rare,
         ReadScope,
         Reading,
         Retired,
@@ -40,6 +42,10 @@ use crate::{
     error::{
         code,
         Result, //
+    },
+    flaw::{
+        self,
+        Flaw, //
     },
 };
 use core::ops::Range;
@@ -112,6 +118,8 @@ impl<T: Tree + Blank + Mortal> Tree for LazyArray<T, FANOUT> {
             *spare = self.publish(level);
             if spare.is_none() {
                 levels.add(1);
+            } else if flaw::is(Flaw::PresentIsError) {
+                return false;
             }
         }
         self.get(reading)
@@ -202,8 +210,11 @@ impl Table {
     pub(crate) fn peek(&self, index: u64) -> State {
         let reading = ReadScope::enter();
         match self.find(index, &reading).map(Entry::peek) {
-            None | Some(State::Dead) => State::Empty,
-            Some(state) => state,
+            Some(State::Dead) => {
+                seen(Rare::DeadEntry);
+                State::Empty
+            }
+            found => found.unwrap_or(State::Empty),
         }
     }
 
@@ -263,7 +274,11 @@ impl Table {
                 return Ok(());
             }
             if spare.is_some() {
+                if flaw::is(Flaw::PresentIsError) {
+                    return Err(code::ENOMEM);
+                }
                 // A level is about to go.
+                seen(Rare::Going);
                 spin_wait();
             } else {
                 spare = Some(new()?);

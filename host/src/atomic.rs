@@ -50,6 +50,16 @@ pub(crate) use crate::model::turn as spin_wait;
 #[cfg(not(loom))]
 pub(crate) use std::hint::spin_loop as spin_wait;
 
+/// What becomes of levels so seldom that a test of the kernel sees to it.
+#[derive(Clone, Copy)]
+pub(crate) enum Rare {
+    DeadEntry,
+    Going,
+}
+
+/// Counts what came, in the kernel. Loom comes by everything.
+pub(crate) fn seen(_what: Rare) {}
+
 /// What loom interleaves; threads of the host need no such hint.
 #[cfg(not(loom))]
 fn step() {}
