@@ -149,7 +149,7 @@ unsafe extern "C" fn look(arg: *mut c_void) {
 /// Runs `race` until `enough` or for some seconds; returns whether it was. With one
 /// processor little is met, and a short run has to do.
 fn run(race: &Arc<Race>, enough: impl Fn() -> bool) -> Result<bool> {
-    let limit = if nr_cpu_ids() > 1 { 10_000 } else { 500 };
+    let limit = if nr_cpu_ids() > 1 { 60_000 } else { 500 };
     let mut threads = KVec::new();
     for id in 0..3 {
         let race = race.clone();
