@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The pages of a region, and how each changes its state.
+//!
+//! Each transition is one critical section: entry and record under the entry bit,
+//! page under the folio lock. The order is folio lock, entry bit, lock of the LRU
+//! list.
+
+use super::{
+    Found,
+    Region, //
+};
+use crate::{
+    entry::{
+        Locked as LockedEntry,
+        Slot,
+        State, //
+    },
+    error::Result,
+    folio::{
+        Folio,
+        Frozen,
+        Locked,
+        NewPage, //
+    },
+    read::Read,
+    record::{
+        self,
+        Record, //
+    },
+};
+
+impl Region {
+    /// Looks a page up.
+    pub(crate) fn find(&self, index: u64) -> Found {
+        let Some(entry) = self.table.lock(index) else {
+            return Found::Empty;
+        };
+        match entry.get() {
+            State::Empty | State::Dead => Found::Empty,
+            State::Swapped(stored) => Found::Swapped(stored),
+            State::Reading(read) => Found::Reading(Read::get(&entry, read)),
+            State::Poisoned => Found::Poisoned,
+            State::Resident(_) | State::Writing(_) => {
+                Record::of(&entry).map_or(Found::Empty, |record| Found::Page(record.folio()))
+            }
+        }
+    }
+
+    /// Whether a locked page is still in the region's table.
+    pub(crate) fn owns(&self, page: &Locked) -> bool {
+        page.is_attached(self.mapping())
+    }
+
+    /// Puts a new page into the table if its entry is still `expected` and the
+    /// region not shorter. The page comes back locked; residency was reserved.
+    /// Does not sleep.
+    ///
+    /// The size is read under the entry bit, which a truncation takes for each
+    /// entry after it changed the size: no page comes too late.
+    ///
+    /// # Errors
+    ///
+    /// Page and record, if something changed.
+    pub(crate) fn install(
+        &self,
+        index: u64,
+        expected: State,
+        page: NewPage,
+        record: record::Unused,
+        slot: Option<Slot>,
+    ) -> core::result::Result<Locked, (NewPage, record::Unused)> {
+        let Some(mut entry) = self.table.lock(index) else {
+            return Err((page, record));
+        };
+        let is_new = expected == State::Empty;
+        if entry.get() != expected || index >= self.pages() || is_new && !self.hold(index) {
+            drop(entry);
+            return Err((page, record));
+        }
+        Ok(self.install_locked(&mut entry, index, page, record, slot))
+    }
+
+    /// Makes room in the table for page `index`. It may be gone again on return.
+    /// May sleep and allocate: the caller holds no lock that reclaim can reach.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG` past what a table can address.
+    pub(crate) fn fill(&self, index: u64) -> Result {
+        if let Some(integrity) = &self.integrity {
+            integrity.fill(index)?;
+        }
+        self.table.fill(index)
+    }
+
+    /// The entry is empty no more; `false` if it has to stay so until
+    /// [`Region::fill`]. Under the entry bit.
+    fn hold(&self, index: u64) -> bool {
+        match &self.integrity {
+            Some(integrity) => integrity.hold(index),
+            None => true,
+        }
+    }
+
+    /// Empties an entry that was not. Under the entry bit.
+    pub(crate) fn vacate(&self, entry: &mut LockedEntry<'_>, index: u64) {
+        entry.set(State::Empty);
+        self.vacated(index);
+    }
+
+    /// The entry is empty and was not. Under the entry bit.
+    pub(crate) fn vacated(&self, index: u64) {
+        if let Some(integrity) = &self.integrity {
+            integrity.release(index);
+        }
+    }
+
+    /// As [`Region::install`], with the entry bit held.
+    pub(crate) fn install_locked(
+        &self,
+        entry: &mut LockedEntry<'_>,
+        index: u64,
+        page: NewPage,
+        record: record::Unused,
+        slot: Option<Slot>,
+    ) -> Locked {
+        let nid = page.nid();
+        let (table, locked) = page.attach(self.mapping(), index);
+        let record = record.install(entry, table, index, slot);
+        // SAFETY: `take` removes it before the record is freed; no cgroup.
+        unsafe { self.lru.add(record, nid, core::ptr::null_mut()) };
+        self.share.add(nid);
+        locked
+    }
+
+    /// Takes a page out of the table, whose entry becomes `then`. The page is
+    /// locked and in no page table; if it is not frozen, whoever still has a
+    /// reference keeps an orphan. Returns the slot of a stored copy. The caller
+    /// wakes who waits for the limit.
+    pub(crate) fn remove(&self, index: u64, page: &Locked, then: State) -> Option<Slot> {
+        let nid = page.nid();
+        let mut entry = self.table.lock(index)?;
+        let slot = Record::of(&entry)?.slot();
+        let taken = self.take(&mut entry, nid, then);
+        drop(entry);
+        page.detach();
+        // Not with the entry bit: this may be the last reference.
+        drop(taken);
+        slot
+    }
+
+    /// Takes record and reference of a resident page away from its entry, and
+    /// its residency from the region.
+    fn take(
+        &self,
+        entry: &mut LockedEntry<'_>,
+        nid: i32,
+        then: State,
+    ) -> Option<(record::Unused, Folio)> {
+        let record = Record::of(entry)?;
+        // SAFETY: It was added with these.
+        unsafe { self.lru.del(record, nid, core::ptr::null_mut()) };
+        if record.is_exempt() {
+            self.residency.release_unevictable();
+        } else {
+            self.residency.release();
+            self.share.sub(nid);
+        }
+        let index = record.index();
+        let taken = record::take(entry, then);
+        if then == State::Empty {
+            self.vacated(index);
+        }
+        taken
+    }
+
+    /// Takes a page that nobody else uses out of memory, if `decide` says what
+    /// its entry becomes. The page is locked and in no page table. Its count is
+    /// frozen, and thus its content final, for as long as `decide` runs; the
+    /// entry bit hides that from everybody. Returns the slot of a stored copy.
+    ///
+    /// # Errors
+    ///
+    /// The page, if somebody uses it or `decide` lets it stay.
+    pub(crate) fn evict(
+        &self,
+        index: u64,
+        page: Locked,
+        decide: impl FnOnce(&mut LockedEntry<'_>, &Frozen) -> Option<State>,
+    ) -> core::result::Result<Option<Slot>, Locked> {
+        let nid = page.nid();
+        let Some(mut entry) = self.table.lock(index) else {
+            return Err(page);
+        };
+        let frozen = match page.freeze() {
+            Ok(frozen) => frozen,
+            Err(page) => {
+                if Record::of(&entry).is_some_and(Record::stayed) {
+                    self.exempt(nid);
+                }
+                return Err(page);
+            }
+        };
+        let then = decide(&mut entry, &frozen);
+        let slot = Record::of(&entry).and_then(Record::slot);
+        let page = frozen.thaw();
+        let Some(then) = then else {
+            return Err(page);
+        };
+        let taken = self.take(&mut entry, nid, then);
+        drop(entry);
+        page.detach();
+        // Record and reference are given back without the entry bit.
+        drop(taken);
+        drop(page);
+        self.share.note_freed(nid);
+        Ok(slot)
+    }
+
+    /// A store to the page is about to be possible: it becomes dirty, and a
+    /// batch that writes it is ignored. The page is locked.
+    pub(crate) fn make_dirty(&self, index: u64, page: &Locked) {
+        page.set_dirty();
+        if !matches!(self.table.peek(index), State::Writing(_)) {
+            return;
+        }
+        let Some(mut entry) = self.table.lock(index) else {
+            return;
+        };
+        if let State::Writing(record) = entry.get() {
+            entry.set(State::Resident(record));
+            self.counters.cancelled.count(1);
+        }
+    }
+
+    /// A fault maps the page: the clock starts again for it. Returns whether
+    /// the clock had unmapped it.
+    pub(crate) fn touch(&self, index: u64) -> bool {
+        let Some(entry) = self.table.lock(index) else {
+            return false;
+        };
+        match Record::of(&entry) {
+            Some(record) if record.is_aged() => {
+                record.set_aged(false);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an mlock keeps a page in memory. May sleep.
+    pub(crate) fn is_mlocked(&self, index: u64) -> bool {
+        self.mappings.load() != 0 && self.mapping().is_locked(index)
+    }
+
+    /// Whether something keeps the page of a locked entry in memory: an mlock, a
+    /// pin, or who was found to hold it in [`Region::evict`]. If so, it does not
+    /// count against the limit from here on; if not any more, it does.
+    pub(crate) fn is_unevictable(&self, entry: &LockedEntry<'_>, mlocked: bool) -> bool {
+        let Some(record) = Record::of(entry) else {
+            return false;
+        };
+        match record.look_unevictable(mlocked) {
+            (true, true) => self.exempt(record.nid()),
+            (false, true) => {
+                self.residency.charge();
+                self.share.add(record.nid());
+            }
+            _ => {}
+        }
+        record.is_exempt()
+    }
+
+    /// Something keeps a page on node `nid` in memory. Under the entry bit.
+    fn exempt(&self, nid: i32) {
+        self.residency.exempt();
+        self.share.sub(nid);
+    }
+
+    /// Gives reserved residency back.
+    pub(crate) fn unreserve(&self) {
+        self.residency.release();
+        self.wait.wake_all();
+    }
+}
