@@ -12,20 +12,27 @@
 #include "swapvma_store.h"
 #include "swapvma_util.h"
 
+/* Raises watermarks by much more than a test wants to wait for. */
+#define BOOST	"/proc/sys/vm/watermark_boost_factor"
+
 FIXTURE(pressure)
 {
 	struct sv_baseline base;
+	char boost[32];
 	uint64_t kills;
 };
 
 FIXTURE_SETUP(pressure)
 {
 	sv_begin(&self->base);
+	ASSERT_TRUE(sv_read_file(BOOST, self->boost, sizeof(self->boost)));
+	ASSERT_TRUE(sv_write_file(BOOST, "0"));
 	self->kills = sv_vmstat("oom_kill ");
 }
 
 FIXTURE_TEARDOWN_PARENT(pressure)
 {
+	EXPECT_TRUE(sv_write_file(BOOST, self->boost));
 	EXPECT_TRUE(sv_end(&self->base));
 }
 
@@ -97,7 +104,7 @@ TEST_F_TIMEOUT(pressure, slow_store, SV_LONG_TIMEOUT)
 	char *map;
 	int fd;
 
-	sv_store_make(&store, SV_HOLE, 64);
+	sv_store_make(&store, SV_HOLE, 1024);
 	fd = sv_try_create_with("block", store.options, pages, SV_NO_LIMIT);
 	ASSERT_LE(0, fd);
 	map = sv_map_rw(fd, pages);

@@ -140,7 +140,7 @@ static void make_null(struct sv_store *store, size_t megabytes)
 	sv_null_set(store, "max_sectors", "1024");
 	/* Completes from a timer, in hard interrupt context. */
 	sv_null_set(store, "irqmode", "2");
-	sv_null_set(store, "completion_nsec", store->kind == SV_NULL ? "100000" : "200000000");
+	sv_null_set(store, "completion_nsec", store->kind == SV_NULL ? "100000" : "150000000");
 	sv_null_set(store, "power", "1");
 	/* The device is called as the directory is. */
 	snprintf(store->path, sizeof(store->path), "/dev%.64s", strrchr(store->null, '/'));
