@@ -83,6 +83,8 @@ pub(crate) struct Attached {
     passed_over_until: Word,
     /// Pages go to another driver for good.
     draining: Word,
+    /// It was drained: the place may be another one's.
+    gone: Word,
 }
 
 // SAFETY: The boundary lets every task use a handle.
@@ -148,6 +150,7 @@ impl Attached {
             id: NEXT_ID.add(1),
             passed_over_until: Word::new(0),
             draining: Word::new(0),
+            gone: Word::new(0),
         };
         Ok(Arc::new(attached, GFP_KERNEL)?)
     }
@@ -185,6 +188,12 @@ impl Attached {
     pub(crate) fn pass_over(&self) {
         self.passed_over_until
             .store_release(now_ns() + PASS_OVER_NS);
+    }
+
+    /// Whether the region uses the driver no more: a slot that names its place, in an
+    /// entry that is locked since, is not one of this driver's.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load() != 0
     }
 
     /// Begins or ends to move pages away from the driver. Fully ordered: who
@@ -342,7 +351,15 @@ impl Drivers {
     /// Takes a driver off the list. No slot of it is in use. May sleep: this
     /// may detach it.
     pub(crate) fn remove(&self, place: usize) {
-        let removed = self.list.lock().get_mut(place).and_then(Option::take);
+        let removed = {
+            let mut list = self.list.lock();
+            let removed = list.get_mut(place).and_then(Option::take);
+            if let Some(attached) = &removed {
+                // Before another one has the place.
+                attached.gone.store_release(1);
+            }
+            removed
+        };
         drop(removed);
     }
 

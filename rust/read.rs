@@ -136,6 +136,10 @@ impl WorkItem for Read {
     }
 }
 
+fn stored_in(slot: Slot) -> State {
+    State::Swapped(Stored::Slot(slot))
+}
+
 /// A read in the hands of its driver.
 pub(crate) struct Token(Arc<Read>);
 
@@ -154,7 +158,12 @@ impl Read {
     ///
     /// `ENOMEM`; `EIO` if the driver is gone.
     pub(crate) fn start(region: &Region, index: u64, from: Slot) -> Result<Option<Arc<Read>>> {
-        let attached = region.drivers.get(from.driver()).ok_or(code::EIO)?;
+        let Some(attached) = region.drivers.get(from.driver()) else {
+            // Drained meanwhile; the entry says something else then.
+            let locked = region.table.lock(index);
+            let stays = locked.is_some_and(|locked| locked.get() == stored_in(from));
+            return if stays { Err(code::EIO) } else { Ok(None) };
+        };
         let read = Arc::pin_init(
             pin_init!(Read {
                 index,
@@ -176,7 +185,7 @@ impl Read {
         let Some(mut locked) = region.table.lock(index) else {
             return Ok(None);
         };
-        if locked.get() != State::Swapped(Stored::Slot(from)) {
+        if locked.get() != stored_in(from) || read.attached.is_gone() {
             drop(locked);
             return Ok(None);
         }
