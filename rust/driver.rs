@@ -553,10 +553,8 @@ mod tests {
     fn what_is_no_driver_is_refused() -> Result {
         let einval = code::EINVAL.to_errno();
         // SAFETY: A null pointer is allowed.
-        assert_eq!(
-            unsafe { swapvma_register_driver(core::ptr::null()) },
-            einval
-        );
+        let result = unsafe { swapvma_register_driver(core::ptr::null()) };
+        assert_eq!(result, einval);
         assert_eq!(try_with(|ops| ops.size -= 8)?, einval);
         assert_eq!(try_with(|ops| ops.size += 8)?, einval);
         assert_eq!(try_with(|ops| ops.version += 1)?, einval);
