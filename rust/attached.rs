@@ -284,6 +284,9 @@ impl Drop for Attached {
         self.driver.regions.sub(1);
         // By the type invariant the module is held.
         self.driver.put_module();
+        if self.is_gone() {
+            self.driver.drain.left();
+        }
     }
 }
 
@@ -357,6 +360,7 @@ impl Drivers {
             if let Some(attached) = &removed {
                 // Before another one has the place.
                 attached.gone.store_release(1);
+                attached.driver.drain.leave();
             }
             removed
         };

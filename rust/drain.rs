@@ -52,7 +52,7 @@ use kernel::{
 
 /// Moves everything that the driver called `name` stores, to the driver `to` or,
 /// if that is empty, to whatever other driver each region has. No lock held;
-/// sleeps until it is done.
+/// sleeps until it is done and the regions detached: the driver's module can go.
 ///
 /// # Errors
 ///
@@ -106,7 +106,13 @@ fn drain_regions(driver: &Arc<Registered>, to: &CStr) -> Result {
         }
         region.drivers.remove(attached.place());
     }
-    Ok(())
+    wait_for_detach(driver)
+}
+
+/// Waits for the tasks that still have a region's use of the driver in hand.
+fn wait_for_detach(driver: &Registered) -> Result {
+    lockdep::wait_for_detach();
+    wait_until(driver, || driver.drain.have_all_left())
 }
 
 /// Returns a region that uses the driver. New ones are refused meanwhile.
@@ -153,15 +159,20 @@ fn drain_region(region: &OpenRegion, attached: &Attached) -> Result {
 }
 
 fn wait_for_movers(region: &OpenRegion, attached: &Attached) -> Result {
-    while region.movers.load() != 0 {
-        check(attached)?;
+    wait_until(attached.driver(), || region.movers.load() == 0)
+}
+
+/// Waits for what takes no longer than a call of a driver.
+fn wait_until(driver: &Registered, is_so: impl Fn() -> bool) -> Result {
+    while !is_so() {
+        check(driver)?;
         fsleep(Delta::from_millis(1));
     }
     Ok(())
 }
 
-fn check(attached: &Attached) -> Result {
-    if attached.driver().drain.is_cancelled() || fault::is_killed() {
+fn check(driver: &Registered) -> Result {
+    if driver.drain.is_cancelled() || fault::is_killed() {
         return Err(code::EINTR);
     }
     Ok(())
@@ -173,7 +184,7 @@ fn drain_once(region: &OpenRegion, attached: &Attached) -> Result<u64> {
     let mut index = 0;
     let mut first = 0;
     while let Some(at) = region.table.next(index) {
-        check(attached)?;
+        check(attached.driver())?;
         if is_of(region, at, attached) {
             drain_page(region, at, attached)?;
             moved += 1;

@@ -60,6 +60,8 @@ pub(crate) struct Flight {
 pub(crate) struct Drain {
     state: Word,
     moved: Word,
+    /// Regions that use the driver no more and did not detach yet.
+    leaving: Word,
 }
 
 impl Drain {
@@ -105,6 +107,22 @@ impl Drain {
     /// Returns the pages moved by the last drain.
     pub(crate) fn moved(&self) -> u64 {
         self.moved.load()
+    }
+
+    /// A region uses the driver no more. It detaches when the last task that is about
+    /// to call the driver for it is done.
+    pub(crate) fn leave(&self) {
+        self.leaving.add(1);
+    }
+
+    /// Such a region detached.
+    pub(crate) fn left(&self) {
+        self.leaving.sub(1);
+    }
+
+    /// Whether all of them detached.
+    pub(crate) fn have_all_left(&self) -> bool {
+        self.leaving.load() == 0
     }
 }
 
@@ -287,6 +305,7 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
             drain: Drain {
                 state: Word::new(Drain::IDLE),
                 moved: Word::new(0),
+                leaving: Word::new(0),
             },
             regions: Word::new(0),
             users: Word::new(0),

@@ -274,6 +274,7 @@ TEST_F(drain, in_use)
 	for (i = 0; i < (sv_long() ? 50 : 4); i++) {
 		ASSERT_EQ(0, drain("drain test ram"));
 		ASSERT_EQ(0, sv_get("stored"));
+		ASSERT_EQ(0, sv_driver_count("test", "regions"));
 		ASSERT_EQ(0, drain("drain ram test"));
 		ASSERT_EQ(0, sv_driver_count("ram", "regions"));
 	}
