@@ -109,13 +109,14 @@ fn show_drivers(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
         };
         if result.is_ok() {
             result = f.write_fmt(fmt!(
-                "{} state={} regions={} batches={} abandoned={} drained={}\n",
+                "{} state={} regions={} batches={} abandoned={} drained={} deadline_ms={}\n",
                 driver.name(),
                 state,
                 driver.regions.load(),
                 driver.batches.load(),
                 driver.abandoned.load(),
-                driver.drain.moved()
+                driver.drain.moved(),
+                driver.deadline_ms()
             ));
         }
     });
@@ -123,7 +124,7 @@ fn show_drivers(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// What the administrator asks for: "drain DRIVER [TO]", "cancel DRIVER",
-/// "recover DRIVER". A drain returns when it is done.
+/// "recover DRIVER", "deadline DRIVER MILLISECONDS". A drain returns when it is done.
 fn control(_: &(), user: &mut UserSliceReader) -> Result {
     let mut line = [0; 128];
     let len = user.len();
@@ -141,14 +142,18 @@ fn control(_: &(), user: &mut UserSliceReader) -> Result {
         Some(word) => CStr::from_bytes_with_nul(word).map_err(|_| EINVAL),
         None => Ok(c""),
     };
-    let (what, name, to, end) = (next()?, next()?, next()?, next()?);
-    if name.is_empty() || !end.is_empty() || (!to.is_empty() && what != c"drain") {
+    let (what, name, value, end) = (next()?, next()?, next()?, next()?);
+    if name.is_empty() || !end.is_empty() {
         return Err(EINVAL);
     }
-    match what.to_bytes() {
-        b"drain" => drain::drain(name, to),
-        b"cancel" => drain::cancel(name),
-        b"recover" => driver::recover(name),
+    match (what.to_bytes(), value.is_empty()) {
+        (b"drain", _) => drain::drain(name, value),
+        (b"cancel", true) => drain::cancel(name),
+        (b"recover", true) => driver::recover(name),
+        (b"deadline", false) => {
+            let ms = value.to_str().ok().and_then(|ms| ms.parse().ok());
+            driver::set_deadline(name, ms.ok_or(EINVAL)?)
+        }
         _ => Err(EINVAL),
     }
 }

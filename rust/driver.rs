@@ -45,6 +45,9 @@ use kernel::{
 /// Milliseconds that a driver has to answer a batch unless it says otherwise.
 const DEADLINE_MS: u64 = 30_000;
 
+/// Milliseconds that an administrator may give a driver.
+const DEADLINE_MAX_MS: u64 = 3_600_000;
+
 /// Bytes of a name, with its NUL.
 const NAME_MAX: usize = bindings::SWAPVMA_NAME_MAX as usize;
 
@@ -144,6 +147,8 @@ pub(crate) struct Registered {
     /// Address of the swapper's task.
     swapper: Word,
     quarantined: Word,
+    /// Milliseconds that the driver has to answer.
+    deadline_ms: Word,
     /// Batches in a row that failed.
     failures: Word,
     pub(crate) drain: Drain,
@@ -239,6 +244,34 @@ pub(crate) fn recover(name: &CStr) -> Result {
     result
 }
 
+/// Milliseconds that a driver wants to have to answer a batch.
+fn own_deadline_ms(ops: &bindings::swapvma_driver_ops) -> u64 {
+    match ops.deadline_ms {
+        0 => DEADLINE_MS,
+        ms => u64::from(ms),
+    }
+}
+
+/// Gives the driver called `name` so many milliseconds to answer a batch or a read,
+/// from the next one on; 0 for what it wants itself. May sleep.
+///
+/// # Errors
+///
+/// `ENODEV` for an unknown driver, `ERANGE` for more than [`DEADLINE_MAX_MS`].
+pub(crate) fn set_deadline(name: &CStr, ms: u64) -> Result {
+    if ms > DEADLINE_MAX_MS {
+        return Err(code::ERANGE);
+    }
+    let driver = find(name)?;
+    let ms = match ms {
+        0 => own_deadline_ms(driver.ops()),
+        ms => ms,
+    };
+    driver.deadline_ms.store_release(ms);
+    driver.put_module();
+    Ok(())
+}
+
 /// Checks an ops table; a mismatch is named in the log.
 ///
 /// # Safety
@@ -301,6 +334,8 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
             thread <- kernel::new_mutex!(None, "swapvma_thread"),
             swapper: Word::new(0),
             quarantined: Word::new(0),
+            // SAFETY: As above.
+            deadline_ms: Word::new(own_deadline_ms(unsafe { ops.as_ref() })),
             failures: Word::new(0),
             drain: Drain {
                 state: Word::new(Drain::IDLE),
@@ -409,10 +444,7 @@ impl Registered {
 
     /// Milliseconds that the driver has to answer a batch.
     pub(crate) fn deadline_ms(&self) -> u64 {
-        match self.ops().deadline_ms {
-            0 => DEADLINE_MS,
-            ms => u64::from(ms),
-        }
+        self.deadline_ms.load()
     }
 
     /// Whether the driver missed a deadline: it gets no more batches.

@@ -172,19 +172,18 @@ TEST_F(nbd, server_stops)
 	ASSERT_EQ(0, SV_STAT(self->fd, read_failures));
 }
 
-/* Whether @cond holds within the deadline of the driver, and then some. */
-#define WAIT_FOR_DEADLINE(cond)	(sv_wait_for(cond) || sv_wait_for(cond) || sv_wait_for(cond))
-
 /* A server that is stopped for too long: nobody waits for it any more. */
 TEST_F_TIMEOUT(nbd, server_stops_for_long, SV_LONG_TIMEOUT)
 {
 	struct sv_pageout_thread pageout;
 	size_t i;
 
+	ASSERT_EQ(30000, sv_driver_count("block", "deadline_ms"));
+	ASSERT_EQ(0, sv_control("deadline block 3000"));
 	sv_fill_range(self->map, 0, SLOTS, SV_RANDOM, 1);
 	ASSERT_EQ(0, kill(self->store.server, SIGSTOP));
 	sv_pageout_start(&pageout, self->fd, 0, SLOTS);
-	ASSERT_TRUE(WAIT_FOR_DEADLINE(sv_quarantined("block")));
+	ASSERT_TRUE(sv_wait_for(sv_quarantined("block")));
 	ASSERT_LE(0, sv_pageout_join(&pageout));
 	ASSERT_EQ(1, SV_STAT(self->fd, abandoned));
 	ASSERT_EQ(SLOTS, SV_STAT(self->fd, resident));
