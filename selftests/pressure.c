@@ -124,7 +124,8 @@ TEST_F_TIMEOUT(pressure, slow_store, SV_LONG_TIMEOUT)
 	sv_fill_range(map, 0, pages, SV_RANDOM, 1);
 	ASSERT_EQ(0, hog(pages_of("MemFree", 100) + 2048));
 	ASSERT_EQ(self->kills, sv_vmstat("oom_kill "));
-	ASSERT_LT(2048, SV_STAT(fd, swapped));
+	/* Some of what it took may have been cached files. */
+	ASSERT_LT(4 * SV_BATCH, SV_STAT(fd, swapped));
 	munmap(map, pages * SV_PAGE);
 	close(fd);
 	ASSERT_TRUE(sv_store_end(&store));
