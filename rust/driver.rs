@@ -136,6 +136,8 @@ pub(crate) struct Registered {
     /// The batch of this driver's swapper; one at a time.
     #[pin]
     pub(crate) batch: batch::Inner,
+    /// When the swapper's batch began; 0 if it has none.
+    pub(crate) batch_since: Word,
     /// The batch in flight or abandoned.
     #[pin]
     pub(crate) flight: SpinLock<Option<Flight>>,
@@ -329,6 +331,7 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
         try_pin_init!(Registered {
             ops,
             batch <- batch::Inner::new(stable),
+            batch_since: Word::new(0),
             flight <- kernel::new_spinlock!(None, "swapvma_flight"),
             queue <- kernel::new_spinlock!(List::new(), "swapvma_queue"),
             thread <- kernel::new_mutex!(None, "swapvma_thread"),

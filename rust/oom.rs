@@ -47,14 +47,19 @@ static FEWEST: Word = Word::new(u64::MAX);
 static FEWEST_AT: Word = Word::new(0);
 
 /// A swapper pages out for as long as the value lives.
-pub(crate) struct Paging(u64);
+pub(crate) struct Paging<'a> {
+    since: u64,
+    /// When the swapper's batch began; 0 if it has none.
+    batch_since: &'a Word,
+}
 
-impl Paging {
+impl<'a> Paging<'a> {
     /// Begins.
-    pub(crate) fn begin() -> Self {
-        let now = now_ns();
-        BUSY_SINCE.store_release(now);
-        Self(now)
+    pub(crate) fn begin(batch_since: &'a Word) -> Self {
+        let since = now_ns();
+        BUSY_SINCE.store_release(since);
+        batch_since.store_release(since);
+        Self { since, batch_since }
     }
 
     /// Some of the pages are free now.
@@ -66,11 +71,19 @@ impl Paging {
     }
 }
 
-impl Drop for Paging {
+impl Drop for Paging<'_> {
     fn drop(&mut self) {
+        self.batch_since.store_release(0);
         // Unless another swapper began since.
-        let _ = BUSY_SINCE.cmpxchg(self.0, 0);
+        let _ = BUSY_SINCE.cmpxchg(self.since, 0);
     }
+}
+
+/// Whether a batch that began at `since`, or 0 for none, has been written for so long
+/// that it is no memory to come any more.
+pub(crate) fn is_hanging(since: &Word) -> bool {
+    let since = since.load();
+    since != 0 && now_ns().saturating_sub(since) > WRITE_NS
 }
 
 /// Returns the pages that the swappers freed since the module was loaded.

@@ -15,6 +15,7 @@ use crate::{
         Drivers, //
     },
     bindings::swapvma_lru,
+    deadline::now_ns,
     entry::{
         Address,
         Locked as LockedEntry,
@@ -39,6 +40,7 @@ use crate::{
     limit::Residency,
     list_lru::ListLru,
     lockdep,
+    oom,
     owner::Share,
     range::pages_of,
     read::Read,
@@ -106,6 +108,9 @@ pub(crate) struct Region {
     pub(crate) scanned: Word,
     /// A scan of all pages made no room: faults go over the limit.
     pub(crate) stalled: Word,
+    /// Until when memory pressure expects nothing of the region: a scan of all pages
+    /// brought none.
+    pub(crate) barren_until: Word,
     /// Waiting for memory was in vain: allocations may have a task killed.
     pub(crate) starved: Word,
     #[pin]
@@ -207,6 +212,7 @@ impl Region {
                 kicked: Word::new(0),
                 scanned: Word::new(0),
                 stalled: Word::new(0),
+                barren_until: Word::new(0),
                 starved: Word::new(0),
                 in_swapout: Word::new(0),
                 queued: Word::new(0),
@@ -387,6 +393,13 @@ impl Region {
     /// over it.
     pub(crate) fn is_stalled(&self) -> bool {
         self.stalled.load() != 0 || self.drivers.home().is_none()
+    }
+
+    /// Whether it is worth while to wait for the swapper to bring pages of the region.
+    pub(crate) fn is_promising(&self) -> bool {
+        let is_barren = self.barren_until.load() > now_ns();
+        let home = self.drivers.home();
+        !is_barren && home.is_some_and(|home| !oom::is_hanging(&home.driver().batch_since))
     }
 
     /// Takes each spinning lock once, for lockdep.

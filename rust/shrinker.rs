@@ -5,7 +5,7 @@
 //! It drops pages that need no write and wakes the swapper for the others. It
 //! never calls a driver: it runs in somebody's allocation. A direct reclaimer
 //! that may wait then waits for the swappers, at most 100 ms, and gets the credit
-//! for what they freed. That the core does not lose patience all the same is the
+//! for what they freed. It does not wait where there is nothing to expect. That the core does not lose patience all the same is the
 //! business of [`crate::oom`].
 //!
 //! What it looks at belongs to one cgroup and lies on one node; see
@@ -158,11 +158,11 @@ unsafe extern "C" fn scan(
     } else {
         0
     };
-    let (looked, dropped) = drop_some(target, wanted);
+    let (looked, dropped, is_promising) = drop_some(target, wanted);
     let mut freed = dropped + records;
     // SAFETY: By the safety requirement.
     unsafe { (*control).nr_scanned = looked as c_ulong };
-    if freed == 0 && looked != 0 && may_wait && turn::take(target) {
+    if freed == 0 && is_promising && may_wait && turn::take(target) {
         freed = wait_for_swapper(target);
     }
     report::shrink_end(target.nid, wanted, looked, dropped + records, freed);
@@ -176,9 +176,11 @@ unsafe extern "C" fn scan(
 }
 
 /// Drops the clean ones of the `wanted` oldest pages and wakes the swappers for the
-/// others. Returns how many it looked at, and how many are free now.
-fn drop_some(target: Target, wanted: u64) -> (u64, u64) {
+/// others. Returns how many it looked at, how many are free now, and whether the
+/// swappers may bring more.
+fn drop_some(target: Target, wanted: u64) -> (u64, u64, bool) {
     let (mut looked, mut freed) = (0, 0);
+    let mut is_promising = false;
     while looked < wanted {
         let before = looked;
         for region in target.next_regions().filter_map(regions::open) {
@@ -196,13 +198,14 @@ fn drop_some(target: Target, wanted: u64) -> (u64, u64) {
             freed += dropped;
             if dropped < looked - since {
                 swapper::press(&region, PRESS);
+                is_promising = is_promising || region.is_promising();
             }
         }
         if looked == before {
             break;
         }
     }
-    (looked, freed)
+    (looked, freed, is_promising)
 }
 
 /// Waits until a swapper freed a batch of them, but no longer than a reclaimer may be

@@ -203,7 +203,7 @@ fn run_moving(
         indexes.len(),
         driver.name(),
     );
-    let paging = oom::Paging::begin();
+    let paging = oom::Paging::begin(&driver.batch_since);
     let mut stale = Stale::new();
     let mut outcome = match operation {
         Operation::Swapout => evict(

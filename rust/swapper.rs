@@ -13,6 +13,7 @@ use crate::{
         Phase, //
     },
     bindings,
+    deadline::now_ns,
     driver::Registered,
     entry::State,
     error::Result,
@@ -40,6 +41,9 @@ use kernel::sync::Arc;
 
 /// Milliseconds to wait after a driver took nothing.
 const BACK_OFF_MS: u64 = 10;
+
+/// How long nobody waits for memory from a region of which no page could leave.
+const BARREN_NS: u64 = 1_000_000_000;
 
 /// Batches after which it is another region's turn.
 const TURN: u32 = 16;
@@ -220,8 +224,10 @@ fn look_after(region: &OpenRegion, driver: &Registered) {
     if pressure != 0 {
         let target = region.residency.resident().saturating_sub(pressure);
         let wanted = |region: &Region| region.residency.resident().saturating_sub(target);
-        if shrink(region, &home, Haste::Pressure, wanted) == End::Turn {
-            press(region, wanted(region));
+        match shrink(region, &home, Haste::Pressure, wanted) {
+            End::Enough => {}
+            End::Nothing => region.barren_until.store_release(now_ns() + BARREN_NS),
+            End::Turn => press(region, wanted(region)),
         }
     }
 }
@@ -362,6 +368,7 @@ fn shrink(
             region.scanned.store_release(0);
             // There is progress: who comes now may wait for it.
             region.stalled.store_release(0);
+            region.barren_until.store_release(0);
             continue;
         }
         if has_moved(region, home) {
