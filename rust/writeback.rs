@@ -297,8 +297,12 @@ fn laundered(region: &Region, seq: u64, index: u64, page: &Locked, copy: Copy) -
         let Some(entry) = region.table.lock(index) else {
             return Some(slot);
         };
+        // While another driver writes the page, its answer is what counts.
+        let is_resident = matches!(entry.get(), State::Resident(_));
         match Record::of(&entry) {
-            Some(record) if record.slot().is_none() => copy.keep(region, index, record),
+            Some(record) if is_resident && record.slot().is_none() => {
+                copy.keep(region, index, record);
+            }
             _ => return Some(slot),
         }
     }
