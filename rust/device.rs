@@ -327,16 +327,20 @@ fn page_out(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
     Ok(swapper::request(region, Operation::Swapout, pages)?.done)
 }
 
+/// Reads a range in. One page that cannot be read does not keep the others away.
 fn prefetch(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
-    let mut count = 0;
+    let (mut count, mut result) = (0, Ok(()));
     let mut index = pages.start;
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
         if region.residency.excess(1) != 0 {
             // What comes next would push out what just came.
             break;
         }
-        if let Some((_, true)) = populate::populate(region, at, Patience::Wait)? {
-            count += 1;
+        match populate::populate(region, at, Patience::Wait) {
+            Ok(Some((_, came_in))) => count += u64::from(came_in),
+            Ok(None) => {}
+            Err(code::EIO) => result = Err(code::EIO),
+            Err(error) => return Err(error),
         }
         kthread::cond_resched();
         if fault::is_killed() {
@@ -344,7 +348,7 @@ fn prefetch(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
         }
         index = at + 1;
     }
-    Ok(count)
+    result.map(|()| count)
 }
 
 /// `fsync`: writes dirty pages back to the driver; they stay mapped.

@@ -239,8 +239,11 @@ TEST_F(errors, read_failure_in_prefetch)
 
 	ASSERT_TRUE(sv_pageout_all(self->fd));
 	sv_set("bad_read", bad);
-	sv_prefetch(self->fd, 0, PAGES);
+	ASSERT_EQ(-EIO, sv_prefetch(self->fd, 0, PAGES));
+	ASSERT_EQ(1, SV_STAT(self->fd, read_failures));
+	ASSERT_EQ(PAGES - 1, SV_STAT(self->fd, resident));
 	ASSERT_EQ(SIGBUS, sv_touch_read(self->map + bad * SV_PAGE));
+	ASSERT_EQ(2, SV_STAT(self->fd, read_failures));
 	ASSERT_EQ(0, sv_check_range(self->map, 0, bad, SV_TEXT, 1));
 	ASSERT_EQ(0, sv_check_range(self->map, bad + 1, PAGES - bad - 1, SV_TEXT, 1));
 	sv_set("bad_read", UINT64_MAX);
