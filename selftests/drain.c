@@ -228,9 +228,12 @@ TEST_F(drain, meets_a_bad_page)
 	ASSERT_TRUE(sv_pageout_all(self->region.fd));
 	sv_set("bad_read", 9);
 	ASSERT_EQ(-EIO, drain("drain test"));
+	ASSERT_EQ(1, SV_STAT(self->region.fd, read_failures));
 	ASSERT_EQ(1, sv_driver_count("test", "regions"));
 	sv_set("bad_read", UINT64_MAX);
 	ASSERT_EQ(0, drain("drain test"));
+	ASSERT_EQ(1, SV_STAT(self->region.fd, read_failures));
+	ASSERT_EQ(0, sv_get("stored"));
 	ASSERT_ALL_THERE(&self->region);
 }
 
