@@ -152,6 +152,10 @@ pub trait Driver: Sized + 'static {
 /// loading the module failed for instance, withdraws the name, and then waits for
 /// the regions that use the driver. May sleep.
 ///
+/// It belongs into the value of the module, which is dropped when the module is
+/// unloaded. One that is leaked stays known when the code of the driver is gone, as
+/// any registration of the kernel crate does.
+///
 /// # Invariants
 ///
 /// `ops` was registered, and stays where it is until it is unregistered.
