@@ -15,7 +15,7 @@ INSTALL_HDR_PATH ?= build/headers
 demo:
 	@demo/run
 
-## test	lint, host tests, and all of the suite in a guest
+## test	all of the suite in a guest, lint and host tests beside it
 test:
 	@scripts/test
 
