@@ -125,13 +125,29 @@ long sv_prefetch(int fd, size_t first, size_t nr)
 	return range_ioctl(fd, SWAPVMA_IOC_PREFETCH, first, nr);
 }
 
-int sv_set_limit(int fd, size_t limit)
+static int set_limit(int fd, uint64_t which, size_t limit)
 {
 	struct swapvma_limit arg = {
+		.flags = which,
 		.limit = limit == SV_NO_LIMIT ? SWAPVMA_LIMIT_NONE : limit * SV_PAGE,
 	};
 
 	return ioctl(fd, SWAPVMA_IOC_SET_LIMIT, &arg) ? -errno : 0;
+}
+
+int sv_set_limit(int fd, size_t limit)
+{
+	return set_limit(fd, 0, limit);
+}
+
+int sv_set_stored_limit(int fd, size_t limit)
+{
+	return set_limit(fd, SWAPVMA_LIMIT_STORED, limit);
+}
+
+int sv_set_low(int fd, size_t low)
+{
+	return set_limit(fd, SWAPVMA_LIMIT_LOW, low);
 }
 
 int sv_add_driver(int fd, const char *driver, const char *algorithm)

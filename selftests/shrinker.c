@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The shrinker, through its files in debugfs: it looks at one cgroup on one node,
+ * drops what needs no write, calls no driver in anybody's allocation, and leaves
+ * regions what they are to keep.
+ */
+#define _GNU_SOURCE
+#include <limits.h>
+#include <linux/mempolicy.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "kselftest_harness.h"
+#include "swapvma_cgroup.h"
+#include "swapvma_util.h"
+
+FIXTURE(shrinker)
+{
+	struct sv_baseline base;
+};
+
+FIXTURE_SETUP(shrinker)
+{
+	const char *missing;
+
+	sv_begin(&self->base);
+	missing = cg_begin();
+	if (missing)
+		SKIP(return, "%s", missing);
+}
+
+FIXTURE_TEARDOWN_PARENT(shrinker)
+{
+	EXPECT_TRUE(cg_end());
+	EXPECT_TRUE(sv_end(&self->base));
+}
+
+/* The shrinker does nothing but what it is asked for: clean pages go, at once. */
+TEST_F(shrinker, scan)
+{
+	size_t pages = PAGES_OF(MB(4));
+	char path[PATH_MAX], *map;
+	struct swapvma_stats stats;
+	struct cg_neighbour n;
+	uint64_t batches;
+	int fd;
+
+	if (!cg_shrinker(path, "scan"))
+		SKIP(return, "no shrinker in debugfs");
+	cg_neighbour_begin(&n);
+	fd = cg_create_region("a", "test", pages, SV_NO_LIMIT);
+	ASSERT_EQ(0, cg_counted("a", 0) + cg_counted("a", 1));
+	map = sv_map_rw(fd, pages);
+	sv_fill_range(map, 0, pages, SV_TEXT, 1);
+	ASSERT_EQ(pages, cg_counted("a", 0) + cg_counted("a", 1));
+	ASSERT_EQ(CG_NEIGHBOUR, cg_counted("b", 0) + cg_counted("b", 1));
+	ASSERT_EQ(0, msync(map, pages * SV_PAGE, MS_SYNC));
+	sv_stats(fd, &stats);
+	batches = stats.batches;
+	cg_scan("a", 0, SV_BATCH);
+	cg_scan("a", cg_counted("a", 1) ? 1 : 0, SV_BATCH);
+	sv_stats(fd, &stats);
+	ASSERT_EQ(2 * SV_BATCH, stats.clean_drops);
+	ASSERT_EQ(2 * SV_BATCH, stats.swapped);
+	ASSERT_EQ(pages - 2 * SV_BATCH, cg_counted("a", 0) + cg_counted("a", 1));
+	ASSERT_EQ(CG_NEIGHBOUR, cg_counted("b", 0) + cg_counted("b", 1));
+	ASSERT_TRUE(cg_neighbour_untouched(&n));
+	ASSERT_EQ(0, sv_check_range(map, 0, pages, SV_TEXT, 1));
+	ASSERT_EQ(batches, stats.batches);
+}
+
+/*
+ * An allocation calls no driver: the scan returns although the driver does not, and
+ * says nothing was freed, after at most the time that a reclaimer is kept.
+ */
+TEST_F(shrinker, waits_a_while)
+{
+	size_t pages = 4 * SV_BATCH;
+	uint64_t start, took;
+	char path[PATH_MAX];
+	char *map;
+	int fd;
+
+	if (!cg_shrinker(path, "scan"))
+		SKIP(return, "no shrinker in debugfs");
+	fd = cg_create_region("a", "test", pages, SV_NO_LIMIT);
+	map = sv_map_rw(fd, pages);
+	sv_fill_range(map, 0, pages, SV_TEXT, 1);
+	sv_set("block", 1);
+	start = sv_now_ms();
+	cg_scan("a", 0, SV_BATCH);
+	took = sv_now_ms() - start;
+	ASSERT_TRUE(sv_wait_for(sv_get("blocked") == 1));
+	ASSERT_GT(1000 * sv_slow(), took);
+	ASSERT_EQ(pages, SV_STAT(fd, resident));
+	sv_set("block", 0);
+	ASSERT_TRUE(sv_pageout_all(fd));
+	ASSERT_EQ(0, sv_check_range(map, 0, pages, SV_TEXT, 1));
+}
+
+/* Pages of two nodes: one of them is shrunk. */
+TEST_F(shrinker, nodes)
+{
+	size_t half = PAGES_OF(MB(2)), node;
+	char path[PATH_MAX], *map;
+	int fd;
+
+	if (!cg_shrinker(path, "scan") || access("/sys/devices/system/node/node1", F_OK))
+		SKIP(return, "one node");
+	fd = cg_create_region("a", "test", 2 * half, SV_NO_LIMIT);
+	map = sv_map_rw(fd, 2 * half);
+	for (node = 0; node < 2; node++) {
+		unsigned long mask = 1ul << node;
+
+		ASSERT_EQ(0, syscall(SYS_set_mempolicy, MPOL_BIND, &mask, 8 * sizeof(mask)));
+		sv_fill_range(map, node * half, half, SV_TEXT, 1);
+	}
+	ASSERT_EQ(0, syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0));
+	ASSERT_EQ(half, cg_counted("a", 0));
+	ASSERT_EQ(half, cg_counted("a", 1));
+	ASSERT_EQ(0, msync(map, 2 * half * SV_PAGE, MS_SYNC));
+	cg_scan("a", 1, SV_BATCH);
+	ASSERT_EQ(half, cg_counted("a", 0));
+	ASSERT_EQ(half - SV_BATCH, cg_counted("a", 1));
+	cg_scan("a", 1, half);
+	ASSERT_EQ(half, cg_counted("a", 0));
+	ASSERT_EQ(0, cg_counted("a", 1));
+	ASSERT_EQ(half, SV_STAT(fd, resident));
+	ASSERT_EQ(0, sv_check_range(map, 0, 2 * half, SV_TEXT, 1));
+}
+
+/*
+ * A region has what it may keep under memory pressure taken away last: from the other
+ * one as long as that has pages, from what it has besides, and only then from all.
+ */
+TEST_F(shrinker, low)
+{
+	size_t pages = 4 * SV_BATCH;
+	char path[PATH_MAX], *maps[2];
+	int fds[2], i;
+
+	if (!cg_shrinker(path, "scan"))
+		SKIP(return, "no shrinker in debugfs");
+	if (!access("/sys/devices/system/node/node1", F_OK))
+		SKIP(return, "pages are on two nodes");
+	for (i = 0; i < 2; i++) {
+		fds[i] = cg_create_region("a", "test", pages, SV_NO_LIMIT);
+		maps[i] = sv_map_rw(fds[i], pages);
+		sv_fill_range(maps[i], 0, pages, SV_TEXT, 1);
+		/* What is clean leaves at once. */
+		ASSERT_EQ(0, msync(maps[i], pages * SV_PAGE, MS_SYNC));
+	}
+	ASSERT_EQ(0, sv_set_low(fds[0], pages));
+	ASSERT_EQ(pages * SV_PAGE, SV_STAT(fds[0], low));
+	cg_scan("a", 0, pages / 2);
+	ASSERT_EQ(pages, SV_STAT(fds[0], resident));
+	ASSERT_EQ(pages / 2, SV_STAT(fds[1], resident));
+	cg_scan("a", 0, pages / 2);
+	ASSERT_EQ(pages, SV_STAT(fds[0], resident));
+	ASSERT_EQ(0, SV_STAT(fds[1], resident));
+	/* Nothing is left but this. */
+	cg_scan("a", 0, SV_BATCH);
+	ASSERT_EQ(pages - SV_BATCH, SV_STAT(fds[0], resident));
+	/* One has pages to spare, the other one has not. */
+	ASSERT_EQ(0, sv_check_range(maps[1], 0, pages, SV_TEXT, 1));
+	ASSERT_EQ(0, sv_set_low(fds[0], pages - 2 * SV_BATCH));
+	ASSERT_EQ(0, sv_set_low(fds[1], pages));
+	cg_scan("a", 0, SV_BATCH);
+	ASSERT_EQ(pages - 2 * SV_BATCH, SV_STAT(fds[0], resident));
+	ASSERT_EQ(pages, SV_STAT(fds[1], resident));
+	/* Who owns the region is not protected from himself. */
+	ASSERT_TRUE(sv_pageout_all(fds[1]));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, sv_check_range(maps[i], 0, pages, SV_TEXT, 1));
+}
+
+SV_TEST_MAIN
