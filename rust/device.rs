@@ -35,6 +35,7 @@ use crate::{
         page_range,
         pages_of,
         region_pages,
+        whole_pages,
         PAGE_BYTES, //
     },
     region::OpenRegion,
@@ -213,8 +214,7 @@ fn add_driver(region: &OpenRegion, arg: &ours::swapvma_add_driver) -> Result {
     }
     let attached = Attached::new(&wanted, region.pages(), region.share.owner().clone())?;
     region.add_driver(&attached)?;
-    // Faults that went over the limit for want of a driver wait again.
-    region.stalled.store_release(0);
+    region.expect_room();
     Ok(())
 }
 
@@ -310,17 +310,30 @@ fn read_range(
 }
 
 fn set_limit(region: &OpenRegion, arg: &ours::swapvma_limit) -> Result {
-    zero(&[arg.flags])?;
+    const RESIDENT: u64 = 0;
+    const STORED: u64 = ours::SWAPVMA_LIMIT_STORED as u64;
+    const LOW: u64 = ours::SWAPVMA_LIMIT_LOW as u64;
     zero(&arg.reserved)?;
-    let pages = limit_pages(arg.limit, region.size())?;
+    match arg.flags {
+        RESIDENT => set_resident_limit(region, limit_pages(arg.limit, region.size())?),
+        STORED => {
+            region.stored_limit.store_release(arg.limit);
+            region.expect_room();
+        }
+        LOW => region.residency.set_low(whole_pages(arg.limit)?),
+        _ => return Err(code::EINVAL),
+    }
+    Ok(())
+}
+
+fn set_resident_limit(region: &OpenRegion, pages: u64) {
     region.residency.set_limit(pages);
-    region.stalled.store_release(0);
+    region.expect_room();
     lockdep::wait_for_swapper();
     if region.residency.excess(0) != 0 {
         populate::wait_for_limit(region);
     }
     region.wait.wake_all();
-    Ok(())
 }
 
 fn page_out(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {

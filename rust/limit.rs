@@ -23,6 +23,7 @@ pub(crate) struct Residency {
     resident: Word,
     unevictable: Word,
     peak: Word,
+    low: Word,
 }
 
 impl Residency {
@@ -33,6 +34,7 @@ impl Residency {
             resident: Word::new(0),
             unevictable: Word::new(0),
             peak: Word::new(0),
+            low: Word::new(0),
         }
     }
 
@@ -44,6 +46,21 @@ impl Residency {
     /// Changes the limit. Pages over it stay until somebody pages them out.
     pub(crate) fn set_limit(&self, pages: u64) {
         self.limit.store_release(pages);
+    }
+
+    /// Returns the pages that memory pressure leaves.
+    pub(crate) fn low(&self) -> u64 {
+        self.low.load()
+    }
+
+    /// Changes what memory pressure leaves.
+    pub(crate) fn set_low(&self, pages: u64) {
+        self.low.store_release(pages);
+    }
+
+    /// Returns the pages that memory pressure may take before it looks elsewhere.
+    pub(crate) fn spare(&self) -> u64 {
+        self.resident.load().saturating_sub(self.low.load())
     }
 
     /// Returns the pages in memory or reserved that count against the limit.

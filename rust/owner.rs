@@ -455,7 +455,7 @@ impl Freed {
 }
 
 /// Regions that one look returns.
-const LOOK: usize = 8;
+pub(crate) const LOOK: usize = 8;
 
 impl Target {
     /// Whether this is the root cgroup, or all of the node without cgroups.

@@ -55,6 +55,18 @@ pub(crate) fn page_range(offset: u64, length: u64, size: u64) -> Result<Range<u6
     Ok(offset / PAGE_BYTES..end / PAGE_BYTES)
 }
 
+/// Returns `bytes` in pages.
+///
+/// # Errors
+///
+/// `EINVAL` unless it is a multiple of the page size.
+pub(crate) fn whole_pages(bytes: u64) -> Result<u64> {
+    if bytes % PAGE_BYTES != 0 {
+        return Err(code::EINVAL);
+    }
+    Ok(bytes / PAGE_BYTES)
+}
+
 /// Checks a resident limit in bytes for a region of `size` bytes and returns it
 /// in pages.
 ///

@@ -37,7 +37,10 @@ use crate::{
         Ticket, //
     },
     integrity::Integrity,
-    limit::Residency,
+    limit::{
+        self,
+        Residency, //
+    },
     list_lru::ListLru,
     lockdep,
     oom,
@@ -86,6 +89,8 @@ pub(crate) struct Region {
     pub(crate) table: Table,
     /// The resident limit.
     pub(crate) residency: Residency,
+    /// Bytes that its drivers may store.
+    pub(crate) stored_limit: Word,
     /// What its stored pages are verified with, if they are.
     pub(crate) integrity: Option<Pin<KBox<Integrity>>>,
     /// What happened.
@@ -201,6 +206,7 @@ impl Region {
                 drivers <- Drivers::new(attached),
                 table: Table::new(),
                 residency: Residency::new(limit),
+                stored_limit: Word::new(limit::NONE),
                 integrity: mode.map(Integrity::new).transpose()?,
                 counters: Counters::new(),
                 mappings: Word::new(0),
@@ -290,6 +296,12 @@ impl Region {
         self.drivers
             .for_each(|attached| bytes += attached.stored_bytes());
         bytes
+    }
+
+    /// Whether the drivers store as much as they may.
+    pub(crate) fn is_full(&self) -> bool {
+        let limit = self.stored_limit.load();
+        limit != limit::NONE && self.stored_bytes() >= limit
     }
 
     /// Returns the bytes that the region needs to verify what is stored.
@@ -393,6 +405,12 @@ impl Region {
     /// over it.
     pub(crate) fn is_stalled(&self) -> bool {
         self.stalled.load() != 0 || self.drivers.home().is_none()
+    }
+
+    /// Pages can leave that could not before: who needs room waits for it again.
+    pub(crate) fn expect_room(&self) {
+        self.stalled.store_release(0);
+        self.barren_until.store_release(0);
     }
 
     /// Whether it is worth while to wait for the swapper to bring pages of the region.

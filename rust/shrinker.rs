@@ -25,7 +25,8 @@ use crate::{
     lockdep,
     owner::{
         Lists,
-        Target, //
+        Target,
+        LOOK, //
     },
     record, regions, report,
     swapout::{
@@ -158,14 +159,18 @@ unsafe extern "C" fn scan(
     } else {
         0
     };
-    let (looked, dropped, is_promising) = drop_some(target, wanted);
+    let mut look = drop_some(target, wanted, Reach::Spare);
+    if look.freed == 0 && !look.is_promising {
+        look = drop_some(target, wanted, Reach::All);
+    }
+    let dropped = look.freed;
     let mut freed = dropped + records;
     // SAFETY: By the safety requirement.
-    unsafe { (*control).nr_scanned = looked as c_ulong };
-    if freed == 0 && is_promising && may_wait && turn::take(target) {
+    unsafe { (*control).nr_scanned = look.pages as c_ulong };
+    if freed == 0 && look.is_promising && may_wait && turn::take(target) {
         freed = wait_for_swapper(target);
     }
-    report::shrink_end(target.nid, wanted, looked, dropped + records, freed);
+    report::shrink_end(target.nid, wanted, look.pages, dropped + records, freed);
     if freed == 0 {
         // Nothing to drop: do not ask again at once.
         return STOP;
@@ -175,37 +180,70 @@ unsafe extern "C" fn scan(
     freed as c_ulong
 }
 
+/// Which pages reclaim takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Those of regions that have more than memory pressure is to leave them.
+    Spare,
+    /// All.
+    All,
+}
+
+/// What became of the oldest pages.
+#[derive(Default)]
+struct Look {
+    /// Pages looked at.
+    pages: u64,
+    /// Pages that are free now.
+    freed: u64,
+    /// The swappers may bring more.
+    is_promising: bool,
+}
+
 /// Drops the clean ones of the `wanted` oldest pages and wakes the swappers for the
-/// others. Returns how many it looked at, how many are free now, and whether the
-/// swappers may bring more.
-fn drop_some(target: Target, wanted: u64) -> (u64, u64, bool) {
-    let (mut looked, mut freed) = (0, 0);
-    let mut is_promising = false;
-    while looked < wanted {
-        let before = looked;
+/// others.
+fn drop_some(target: Target, wanted: u64, reach: Reach) -> Look {
+    let mut look = Look::default();
+    // Regions without pages to spare come by as well.
+    let mut rounds = 2 + regions::count() / LOOK as u64;
+    while look.pages < wanted && rounds != 0 {
+        rounds -= 1;
+        let before = look.pages;
+        let mut any_spared = false;
         for region in target.next_regions().filter_map(regions::open) {
-            let most = wanted.saturating_sub(looked).min(BATCH_PAGES as u64);
-            let since = looked;
+            let pages = match reach {
+                Reach::Spare => region.residency.spare(),
+                Reach::All => u64::MAX,
+            };
+            if pages == 0 {
+                any_spared = true;
+                continue;
+            }
+            let most = wanted
+                .saturating_sub(look.pages)
+                .min(BATCH_PAGES as u64)
+                .min(pages);
+            let since = look.pages;
             let mut candidates = Candidates::new();
             region
                 .lru
                 .walk(target.nid, core::ptr::null_mut(), most, |record| {
-                    looked += 1;
+                    look.pages += 1;
                     candidates.push(record.index());
                     Visited::Rotate
                 });
             let dropped = swapout::drop_clean(&region, &mut candidates);
-            freed += dropped;
-            if dropped < looked - since {
-                swapper::press(&region, PRESS);
-                is_promising = is_promising || region.is_promising();
+            look.freed += dropped;
+            if dropped < look.pages - since {
+                swapper::press(&region, PRESS.min(pages));
+                look.is_promising = look.is_promising || region.is_promising();
             }
         }
-        if looked == before {
+        if look.pages == before && !any_spared {
             break;
         }
     }
-    (looked, freed, is_promising)
+    look
 }
 
 /// Waits until a swapper freed a batch of them, but no longer than a reclaimer may be

@@ -37,7 +37,8 @@ macro_rules! statistics {
 }
 
 statistics!(
-    gauges: size, limit, resident, unevictable, resident_peak, stored_bytes, table_bytes, seal_bytes, in_swapout;
+    gauges: size, limit, resident, unevictable, resident_peak, stored_bytes, table_bytes, seal_bytes, stored_limit,
+        low, in_swapout;
     counters: swapped,
     writing,
     batches,
@@ -73,6 +74,8 @@ pub(crate) fn read(region: &Region) -> swapvma_stats {
     stats.stored_bytes = region.stored_bytes();
     stats.table_bytes = region.table.levels() * PAGE_BYTES;
     stats.seal_bytes = region.seal_bytes();
+    stats.stored_limit = region.stored_limit.load();
+    stats.low = region.residency.low() * PAGE_BYTES;
     stats.in_swapout = region.in_swapout();
     stats
 }

@@ -178,8 +178,13 @@ fn run_moving(
     operation: Operation,
     candidates: &mut Candidates,
 ) -> Outcome {
-    let usable = attached
-        .filter(|attached| !attached.is_out() && attached.driver().batch.phase() == Phase::Idle);
+    if region.is_full() {
+        discard_stale(region, candidates);
+    }
+    let is_usable = |attached: &&Arc<Attached>| {
+        !attached.is_out() && attached.driver().batch.phase() == Phase::Idle
+    };
+    let usable = attached.filter(is_usable).filter(|_| !region.is_full());
     let Some(attached) = usable else {
         return without_driver(region, operation, candidates);
     };
@@ -252,6 +257,33 @@ fn without_driver(
             }
         }
     }
+}
+
+/// Makes room in the store: gives up the copies of pages that were written to since.
+fn discard_stale(region: &Region, candidates: &mut Candidates) {
+    let mut stale = Stale::new();
+    for &index in candidates.sorted() {
+        stale.push(take_stale(region, index));
+    }
+    stale.discard(region);
+}
+
+fn take_stale(region: &Region, index: u64) -> Option<Slot> {
+    let Found::Page(folio) = region.find(index) else {
+        return None;
+    };
+    let page = folio.try_lock().ok()?;
+    if !region.owns(&page) || !page.is_dirty() {
+        return None;
+    }
+    let entry = region.table.lock(index)?;
+    let State::Resident(_) = entry.get() else {
+        return None;
+    };
+    let record = Record::of(&entry)?;
+    let slot = record.slot();
+    record.set_slot(None);
+    slot
 }
 
 /// Locks a resident page. A page that leaves memory must not be kept there by

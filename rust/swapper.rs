@@ -367,8 +367,7 @@ fn shrink(
         if step.done != 0 || region.residency.unevictable() > unevictable {
             region.scanned.store_release(0);
             // There is progress: who comes now may wait for it.
-            region.stalled.store_release(0);
-            region.barren_until.store_release(0);
+            region.expect_room();
             continue;
         }
         if has_moved(region, home) {

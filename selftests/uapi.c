@@ -221,7 +221,10 @@ TEST_F(uapi, limit)
 		const char *what;
 		uint64_t flags, limit, reserved0, reserved1;
 	} rows[] = {
-		{ "flag", 1, SIZE, 0, 0 },
+		{ "flag", 4, SIZE, 0, 0 },
+		{ "stored and low", 3, SIZE, 0, 0 },
+		{ "stored, reserved", 1, SIZE, 1, 0 },
+		{ "low, unaligned", 2, SV_PAGE + 1, 0, 0 },
 		{ "reserved 0", 0, SIZE, 1, 0 },
 		{ "reserved 1", 0, SIZE, 0, 1 },
 		{ "zero", 0, 0, 0, 0 },

@@ -104,10 +104,32 @@ struct swapvma_add_driver {
 };
 
 /**
- * struct swapvma_limit - change the resident limit of a region
- * @flags: zero
- * @limit: as in struct swapvma_create; a lower limit is reached before the
- *	call returns, as far as pages can be paged out
+ * SWAPVMA_LIMIT_STORED - set how much may be stored
+ *
+ * Bytes that the region's drivers may hold for it, as stored_bytes counts them;
+ * SWAPVMA_LIMIT_NONE, which is how a region begins, for as much as they take. A
+ * region that stores as much, or up to one batch more, pages out only what needs
+ * no write, until copies are given up because their pages were written to,
+ * punched or truncated: its pages stay resident, as if its drivers had no space.
+ */
+#define SWAPVMA_LIMIT_STORED	(1ULL << 0)
+
+/**
+ * SWAPVMA_LIMIT_LOW - set how much memory pressure leaves resident
+ *
+ * Bytes, a multiple of the page size; 0 is how a region begins. Reclaim takes
+ * the pages of regions that have more in memory than this first, and only where
+ * those have nothing to give it takes others, as with memory.low of a cgroup.
+ * The region's own resident limit and PAGEOUT do not care.
+ */
+#define SWAPVMA_LIMIT_LOW	(1ULL << 1)
+
+/**
+ * struct swapvma_limit - change a limit of a region
+ * @flags: 0 for the resident limit, or one of SWAPVMA_LIMIT_STORED and
+ *	SWAPVMA_LIMIT_LOW; both, and anything else, are EINVAL
+ * @limit: bytes; of the resident limit as in struct swapvma_create, and a lower
+ *	one is reached before the call returns, as far as pages can be paged out
  * @reserved: zero
  */
 struct swapvma_limit {
@@ -171,6 +193,8 @@ struct swapvma_range {
  * @corrupt_pages: of @read_failures, reads that returned something else than
  *	what was stored; 0 in a region without checksums and encryption
  * @seal_bytes: bytes of what such a region keeps to tell that
+ * @stored_limit: bytes that may be stored, or SWAPVMA_LIMIT_NONE
+ * @low: bytes that memory pressure leaves resident
  * @reserved: zero
  */
 struct swapvma_stats {
@@ -205,6 +229,8 @@ struct swapvma_stats {
 	__u64 abandoned;
 	__u64 corrupt_pages;
 	__u64 seal_bytes;
+	__u64 stored_limit;
+	__u64 low;
 	__u64 reserved[3];
 };
 
