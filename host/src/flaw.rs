@@ -92,6 +92,14 @@ pub(crate) enum Flaw {
     /// The swapper acts on a record that it found without the entry bit.
     StaleRecord,
 
+    /// A task uses the records of its processor without a lock.
+    FrontUnlocked,
+    /// A page of records goes that was empty when somebody looked.
+    LooksAtPageEarly,
+    /// Who finds no memory for a record gives all of them back, and their pages,
+    /// before taking one.
+    ShrinksForOne,
+
     /// An operation takes its windows one by one: the deadlock of 2002.
     OneByOne,
     /// Who comes later takes windows that others wait for.

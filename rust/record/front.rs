@@ -95,14 +95,17 @@ pub(crate) unsafe fn init() {
 ///
 /// `ENOMEM`.
 pub(crate) fn alloc() -> Result<Unused> {
+    alloc_with(pool::grow)
+}
+
+/// As [`alloc`]; `grow` adds a page to the pool.
+fn alloc_with(grow: impl Fn() -> Result) -> Result<Unused> {
     let record = loop {
         if let Some(record) = take() {
             break record;
         }
-        if let Err(error) = pool::grow() {
-            // What other processors have at hand is better than nothing.
-            shrink();
-            break take().ok_or(error)?;
+        if let Err(error) = grow() {
+            break take_anywhere().ok_or(error)?;
         }
     };
     let address = Address::new(record.as_ptr() as u64).ok_or(code::EINVAL)?;
@@ -123,6 +126,13 @@ fn take() -> Option<NonNull<Record>> {
         // There is room: it was empty.
         let _ = front.push(Spare(other));
     }
+    Some(record)
+}
+
+/// Takes what some processor has at hand. Nothing goes through the pool: a page of
+/// which no record is in use would be freed there, and its records with it.
+fn take_anywhere() -> Option<NonNull<Record>> {
+    let Spare(record) = all().find_map(|front| front.lock().pop())?;
     Some(record)
 }
 
@@ -185,4 +195,36 @@ pub(crate) fn shrink_idle() -> u64 {
 /// Returns the pages that [`shrink_idle`] frees at once.
 pub(crate) fn empty_pages() -> u64 {
     swapvma_records.lock().empty
+}
+
+#[kunit_tests(swapvma_front)]
+mod tests {
+    use super::*;
+    use crate::bitmap::CAPACITY;
+
+    #[test]
+    fn without_memory_the_records_of_others_will_do() -> Result {
+        let no_memory = || Err(code::ENOMEM);
+        shrink();
+        let before = usage();
+        assert!(alloc_with(no_memory).is_err());
+        // All records of a page, with a processor that needs none. There may be one
+        // processor only.
+        let other = all().find(|&front| !core::ptr::eq(front, here()));
+        let other = other.unwrap_or_else(here);
+        pool::grow()?;
+        for _ in 0..CAPACITY {
+            let record = swapvma_records.lock().take().ok_or(EINVAL)?;
+            assert!(other.lock().push(Spare(record)).is_ok());
+        }
+        let mut taken = KVec::with_capacity(CAPACITY, GFP_KERNEL)?;
+        for _ in 0..CAPACITY {
+            taken.push(alloc_with(no_memory)?, GFP_KERNEL)?;
+        }
+        assert!(alloc_with(no_memory).is_err());
+        drop(taken);
+        shrink();
+        assert_eq!(usage(), before);
+        Ok(())
+    }
 }

@@ -15,6 +15,7 @@ mod bit;
 pub(crate) mod cell;
 mod deadline;
 mod flight;
+mod front;
 pub(crate) mod grace;
 mod listed;
 mod page;
