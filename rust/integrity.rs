@@ -67,6 +67,9 @@ const SWAPPER_WINDOWS: usize = 4;
 /// Windows to seal pages with: the page, and what becomes of it.
 const TO_SEAL: usize = 2;
 
+/// Windows to open a page with.
+const TO_OPEN: usize = 1;
+
 /// The windows of all regions with integrity.
 type Windows = Pin<KBox<Pool>>;
 
@@ -279,23 +282,32 @@ impl Integrity {
         }
     }
 
+    /// Reserves what [`Integrity::open`] needs. No lock held; may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the task was killed meanwhile.
+    pub(crate) fn reserve_to_open(&self) -> Result<Reservation<'_>> {
+        self.windows.reserve(TO_OPEN, User::Task)
+    }
+
     /// Turns what a driver returned as page `index` of region `region` into `page`,
     /// if it is what the seal was made of. Returns whether it is; if not, the content
-    /// of `page` is undefined. No lock held; may sleep for a window.
+    /// of `page` is undefined. No lock held; may sleep.
     ///
     /// # Errors
     ///
     /// Some error if that cannot be told.
     pub(crate) fn open(
         &self,
+        windows: &Reservation<'_>,
         region: u64,
         index: u64,
         seal: Words,
         returned: &Folio,
         page: &mut PageBytes,
     ) -> Result<bool> {
-        let windows = self.windows.reserve(1, User::Task)?;
-        let mut window = Wiped::take(&windows)?;
+        let mut window = Wiped::take(windows)?;
         flaw::hold(Flaw::HoldWindow);
         let room: &mut Room = &mut window.0;
         let copy: &mut PageBytes = room.first_chunk_mut().ok_or(code::EINVAL)?;
@@ -478,7 +490,9 @@ mod tests {
                     }
                     let mut back = page(false)?;
                     let returned = returned.into_folio();
-                    let opened = integrity.open(region, index, words, &returned, &mut back);
+                    let windows = integrity.reserve_to_open()?;
+                    let opened =
+                        integrity.open(&windows, region, index, words, &returned, &mut back);
                     assert!(opened != Ok(true) || *back == *plain);
                     opened
                 };

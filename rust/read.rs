@@ -47,7 +47,8 @@ use crate::{
         Words,
         SEAL_WORDS, //
     },
-    wait::Signals, //
+    wait::Signals,
+    window::Reservation, //
 };
 use kernel::{
     prelude::*,
@@ -128,11 +129,12 @@ impl WorkItem for Read {
     type Pointer = Arc<Read>;
 
     fn run(this: Arc<Read>) {
-        if this.phase.load() == NEW {
-            this.call();
+        // Nobody kills a reader.
+        let _ = if this.phase.load() == NEW {
+            this.call()
         } else {
-            this.publish();
-        }
+            this.publish()
+        };
     }
 }
 
@@ -271,8 +273,7 @@ impl Read {
         if self.phase.cmpxchg(CALLED, AWAY).is_ok() {
             return false;
         }
-        self.publish();
-        true
+        self.publish()
     }
 
     /// The driver answered. Any context.
@@ -291,12 +292,21 @@ impl Read {
         }
     }
 
-    /// Applies the driver's answer. Process context.
-    fn publish(&self) {
+    /// Applies the driver's answer. Process context; may sleep for windows. Returns
+    /// whether it did: whoever is killed meanwhile leaves that to a reader, for all
+    /// who share the read.
+    fn publish(self: &Arc<Self>) -> bool {
         let Some(Job { region, mut target }) = self.job.lock().take() else {
-            return;
+            return true;
         };
-        let is_read = self.error.load() == 0 && self.is_genuine(&region, &mut target);
+        let windows = self.reserve(&region);
+        if matches!(windows, Err(code::EINTR)) {
+            drop(windows);
+            *self.job.lock() = Some(Job { region, target });
+            reader::enqueue(self.clone());
+            return false;
+        }
+        let is_read = self.error.load() == 0 && self.is_genuine(&region, &mut target, windows);
         let result = if is_read { Ok(()) } else { Err(code::EIO) };
         report::swapin_end(region.id, self.index, self.source.get(), result);
         let owned = if is_read {
@@ -309,10 +319,24 @@ impl Read {
             self.attached.discard(self.source);
         }
         region.wait.wake_all();
+        true
+    }
+
+    /// Reserves the windows that it takes to publish the page, if any.
+    fn reserve<'a>(&self, region: &'a Region) -> Result<Option<Reservation<'a>>> {
+        let opens = region.integrity.as_ref().filter(|_| self.error.load() == 0);
+        opens
+            .map(|integrity| integrity.reserve_to_open())
+            .transpose()
     }
 
     /// Whether the driver returned what it was given, and turns that into the page.
-    fn is_genuine(&self, region: &Region, target: &mut Target) -> bool {
+    fn is_genuine(
+        &self,
+        region: &Region,
+        target: &mut Target,
+        windows: Result<Option<Reservation<'_>>>,
+    ) -> bool {
         let Some(integrity) = &region.integrity else {
             return true;
         };
@@ -320,11 +344,12 @@ impl Read {
         for (word, kept) in seal.iter_mut().zip(&self.seal) {
             *word = kept.load();
         }
-        let Some(staging) = target.staging.take() else {
+        let (Some(staging), Ok(Some(windows))) = (target.staging.take(), windows) else {
             return false;
         };
         // Whatever else goes wrong says nothing of what the driver returned.
         let genuine = integrity.open(
+            &windows,
             region.id,
             self.index,
             seal,

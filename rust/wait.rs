@@ -159,12 +159,23 @@ impl Turn {
         })
     }
 
-    /// Waits for the turn, and has it until the value is dropped. May sleep; no
-    /// signal ends it.
-    pub(crate) fn wait(&self) -> HasTurn<'_> {
-        // SAFETY: The semaphore was initialised.
-        unsafe { bindings::down(self.semaphore.get()) };
-        HasTurn(self)
+    /// Waits for the turn, and has it until the value is dropped. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if a signal of `signals` came first.
+    pub(crate) fn wait(&self, signals: Signals) -> Result<HasTurn<'_>> {
+        let semaphore = self.semaphore.get();
+        if signals == Signals::Kill {
+            // SAFETY: The semaphore was initialised.
+            if unsafe { bindings::down_killable(semaphore) } != 0 {
+                return Err(code::EINTR);
+            }
+        } else {
+            // SAFETY: As above.
+            unsafe { bindings::down(semaphore) };
+        }
+        Ok(HasTurn(self))
     }
 }
 

@@ -65,11 +65,20 @@ pub(crate) type Room = [u8; 2 * PAGE_SIZE];
 /// Who asks for windows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum User {
-    /// A task, such as one in a fault. Others may wait for what it does, so no
-    /// signal ends the wait, which is as long as those before it take to copy.
+    /// A task, such as one in a fault. It waits for as long as those before it take,
+    /// or until it is killed.
     Task,
     /// The swapper, which has windows of its own.
     Swapper,
+}
+
+impl User {
+    fn signals(self) -> Signals {
+        match self {
+            Self::Task => Signals::Kill,
+            Self::Swapper => Signals::Ignore,
+        }
+    }
 }
 
 /// A fixed pool of windows.
@@ -130,20 +139,21 @@ impl Line {
         self.free.take(count)
     }
 
-    /// Takes `count` windows when it is the caller's turn.
-    fn wait(&self, count: usize) -> Result<Set> {
+    /// Takes `count` windows when it is the caller's turn. Whoever leaves early has
+    /// none, and the next one gets the turn.
+    fn wait(&self, count: usize, signals: Signals) -> Result<Set> {
         // Whoever gives windows back either sees the waiter after that, or gave
         // them back before the attempt below: both are full barriers.
         self.waiting.add(1);
-        let taken = self.wait_for_turn(count);
+        let taken = self.wait_for_turn(count, signals);
         self.waiting.sub(1);
         taken
     }
 
-    fn wait_for_turn(&self, count: usize) -> Result<Set> {
+    fn wait_for_turn(&self, count: usize, signals: Signals) -> Result<Set> {
         let mut taken = None;
-        let _turn = self.turn.wait();
-        self.queue.wait(Signals::Ignore, || {
+        let _turn = self.turn.wait(signals)?;
+        self.queue.wait(signals, || {
             taken = self.free.take(count);
             taken.is_some()
         })?;
@@ -202,19 +212,39 @@ impl Pool {
         )
     }
 
+    fn line(&self, user: User) -> &Line {
+        match user {
+            User::Task => &self.tasks,
+            User::Swapper => &self.swapper,
+        }
+    }
+
+    /// Runs `f` with a window that was not taken at once, for lockdep.
+    fn crowded(&self, user: User, f: impl FnOnce()) -> Result {
+        let line = self.line(user);
+        line.waiting.add(1);
+        let result = self.reserve(1, user).and_then(|_reservation| {
+            f();
+            // As whoever finds too few free at first.
+            let mut looked = false;
+            let look = || core::mem::replace(&mut looked, true);
+            line.queue.wait(user.signals(), look)
+        });
+        line.waiting.sub(1);
+        result
+    }
+
     /// Takes `count` windows, all or none. May sleep until others give theirs
     /// back, so the caller has no reservation, and no lock that such a holder may
     /// wait for. Whoever asks first gets his first.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if `user` can never have so many at once; that warns once.
+    /// `EINVAL` if `user` can never have so many at once; that warns once. `EINTR`
+    /// if the task was killed while it waited.
     pub(crate) fn reserve(&self, count: usize, user: User) -> Result<Reservation<'_>> {
         kernel::task::might_sleep();
-        let line = match user {
-            User::Task => &self.tasks,
-            User::Swapper => &self.swapper,
-        };
+        let line = self.line(user);
         if count > line.count {
             pr_warn_once!("windows: {count} asked for, {} exist\n", line.count);
             return Err(code::EINVAL);
@@ -226,7 +256,7 @@ impl Pool {
         });
         let taken = match line.try_take(count) {
             Some(taken) => taken,
-            None => line.wait(count)?,
+            None => line.wait(count, user.signals())?,
         };
         Ok(Reservation {
             pool: self,
@@ -313,16 +343,18 @@ impl Drop for Window<'_> {
     }
 }
 
-/// For lockdep: runs `f` with the windows of a task. May sleep and allocate.
+/// For lockdep: takes everybody's windows, as if there were others who wait, and runs
+/// `f` with those of a task. May sleep and allocate.
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
 pub(crate) fn prime(f: impl FnOnce()) -> Result {
-    let pool = Pool::new(1, 0)?;
-    let _reservation = pool.reserve(1, User::Task)?;
-    f();
-    Ok(())
+    let pool = Pool::new(1, 1)?;
+    let of_ram = Pool::of_ram(0, 1)?;
+    pool.crowded(User::Task, f)?;
+    pool.crowded(User::Swapper, || ())?;
+    of_ram.crowded(User::Swapper, || ())
 }
 
 #[kunit_tests(swapvma_window)]

@@ -106,6 +106,10 @@ pub(crate) enum Flaw {
     Barges,
     /// Who gives windows back does not look for waiters after that.
     LooksBeforeGiving,
+    /// Who is killed while it waits for windows keeps the turn.
+    DiesWithTurn,
+    /// Who is killed when it has just taken windows does not give them back.
+    DiesWithWindows,
 }
 
 thread_local! {

@@ -9,8 +9,7 @@ use crate::flaw::{
 };
 use loom::sync::{
     Condvar,
-    Mutex,
-    MutexGuard, //
+    Mutex, //
 };
 
 /// A kernel wait queue: who has queued sleeps until it is woken, and does not
@@ -38,18 +37,32 @@ impl WaitQueue {
         }
     }
 
-    pub(super) fn wait(&self, mut done: impl FnMut() -> bool) {
+    pub(super) fn wait(&self, done: impl FnMut() -> bool) {
+        self.wait_unless(|| false, done);
+    }
+
+    /// Sleeps until `done`, or until somebody woke it and it is `killed`. Returns
+    /// whether it is done.
+    pub(super) fn wait_unless(
+        &self,
+        killed: impl Fn() -> bool,
+        mut done: impl FnMut() -> bool,
+    ) -> bool {
         if done() {
-            return;
+            return true;
         }
         loop {
             let queued = *self.woken.lock().expect("no panic");
+            let dies_early = flaw::is(Flaw::DiesWithWindows) && killed();
             if !flaw::is(Flaw::LookBeforeQueue) && done() {
-                return;
+                return !dies_early;
+            }
+            if killed() {
+                return false;
             }
             self.sleep(queued);
             if flaw::is(Flaw::LookBeforeQueue) && done() {
-                return;
+                return true;
             }
         }
     }
@@ -63,14 +76,45 @@ impl WaitQueue {
 }
 
 /// What one task has at a time.
-pub(super) struct Turn(Mutex<()>);
+pub(super) struct Turn {
+    taken: Mutex<bool>,
+    next: Condvar,
+}
 
 impl Turn {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(()))
+        Self {
+            taken: Mutex::new(false),
+            next: Condvar::new(),
+        }
     }
 
-    pub(super) fn wait(&self) -> MutexGuard<'_, ()> {
-        self.0.lock().expect("no panic")
+    /// Waits for the turn; `None` if it was `killed` meanwhile, and woken.
+    pub(super) fn wait_unless(&self, killed: impl Fn() -> bool) -> Option<HasTurn<'_>> {
+        let mut taken = self.taken.lock().expect("no panic");
+        while *taken {
+            if killed() {
+                return None;
+            }
+            taken = self.next.wait(taken).expect("no panic");
+        }
+        *taken = true;
+        Some(HasTurn(self))
+    }
+
+    /// Has those who wait look whether they were killed.
+    pub(super) fn wake_all(&self) {
+        let _taken = self.taken.lock().expect("no panic");
+        self.next.notify_all();
+    }
+}
+
+/// The thread has the turn.
+pub(super) struct HasTurn<'a>(&'a Turn);
+
+impl Drop for HasTurn<'_> {
+    fn drop(&mut self) {
+        *self.0.taken.lock().expect("no panic") = false;
+        self.0.next.notify_all();
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Windows are taken all or none (R9): no two operations have the same one, no
-//! set of reservations deadlocks, no wake-up is lost, and whoever needs many is
-//! not passed by those who come later. Steps and their order are those of
+//! set of reservations deadlocks, no wake-up is lost, whoever needs many is not
+//! passed by those who come later, and whoever is killed leaves the others theirs. Steps and their order are those of
 //! `Line` in `rust/window.rs`.
 //!
 //! At most 4 preemptions with 2 threads, 2 with 3.
@@ -32,6 +32,7 @@ use crate::{
 use loom::cell::UnsafeCell;
 use std::{
     cell::Cell,
+    mem,
     sync::Arc, //
 };
 
@@ -46,6 +47,7 @@ struct Pool {
     first_needs: Word,
     /// The operation that needs all windows has them, or had them.
     large: Cell<bool>,
+    killed: Word,
 }
 
 // SAFETY: Loom checks every access to the buffers, and runs one thread at a time.
@@ -63,6 +65,7 @@ impl Pool {
             buffers: Default::default(),
             first_needs: Word::new(0),
             large: Cell::new(false),
+            killed: Word::new(0),
         })
     }
 
@@ -74,22 +77,41 @@ impl Pool {
     }
 
     fn take(&self, count: usize) -> Set {
-        if let Some(taken) = self.try_take(count) {
-            return taken;
-        }
-        let mut taken = None;
-        self.waiting.add(1);
-        {
-            let _turn = self.turn.wait();
-            self.first_needs.store_release(count as u64);
-            self.queue.wait(|| {
-                taken = self.free.take(count);
-                taken.is_some()
-            });
-            self.first_needs.store_release(0);
-        }
-        self.waiting.sub(1);
+        let taken = self.take_unless(|| false, count);
         taken.expect("the wait ends when they were taken")
+    }
+
+    /// As a task that may be killed while it waits.
+    fn take_unless(&self, killed: impl Fn() -> bool, count: usize) -> Option<Set> {
+        if let Some(taken) = self.try_take(count) {
+            return Some(taken);
+        }
+        self.waiting.add(1);
+        let taken = self.wait_for_turn(killed, count);
+        self.waiting.sub(1);
+        taken
+    }
+
+    fn wait_for_turn(&self, killed: impl Fn() -> bool, count: usize) -> Option<Set> {
+        let mut taken = None;
+        let turn = self.turn.wait_unless(&killed)?;
+        self.first_needs.store_release(count as u64);
+        let is_done = self.queue.wait_unless(killed, || {
+            taken = self.free.take(count);
+            taken.is_some()
+        });
+        self.first_needs.store_release(0);
+        if !is_done && flaw::is(Flaw::DiesWithTurn) {
+            mem::forget(turn);
+        }
+        taken.filter(|_| is_done)
+    }
+
+    /// Kills the task that waits unless `killed`.
+    fn kill(&self) {
+        self.killed.store_release(1);
+        self.turn.wake_all();
+        self.queue.wake_all();
     }
 
     fn give(&self, windows: Set) {
@@ -202,6 +224,23 @@ fn large_and_small() {
     pool.assert_free();
 }
 
+/// One of two who wait is killed, wherever that finds it.
+fn one_is_killed() {
+    let pool = Pool::new();
+    let first = pool.take(2);
+    let others = [
+        spawn(&pool, |pool| {
+            let taken = pool.take_unless(|| pool.killed.load() != 0, 2);
+            taken.into_iter().for_each(|set| pool.use_up(set));
+        }),
+        spawn(&pool, |pool| pool.operate(3)),
+    ];
+    pool.kill();
+    pool.use_up(first);
+    join(others);
+    pool.assert_free();
+}
+
 #[test]
 fn operations_share_no_window() {
     explore(Fine, 4, two_try);
@@ -229,6 +268,23 @@ fn no_three_operations_deadlock() {
 #[test]
 fn who_needs_many_is_not_passed() {
     explore(Fine, 2, large_and_small);
+}
+
+#[test]
+fn who_is_killed_leaves_the_queue() {
+    explore(Fine, 2, one_is_killed);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn dying_with_the_turn_is_noticed() {
+    explore_with(&[Flaw::DiesWithTurn], Fine, 2, one_is_killed);
+}
+
+#[test]
+#[should_panic(expected = "windows were lost")]
+fn dying_with_windows_is_noticed() {
+    explore_with(&[Flaw::DiesWithWindows], Fine, 2, one_is_killed);
 }
 
 #[test]
