@@ -291,8 +291,8 @@ pub(crate) fn read_ahead(region: &OpenRegion, index: u64, slot: Slot) {
     region.next_read.store_release(next);
 }
 
-/// Starts to read a page, if there is room for it below the limit.
-fn read_one_ahead(region: &OpenRegion, index: u64) -> bool {
+/// Starts to read a page, if it is stored and there is room for it below the limit.
+pub(crate) fn read_one_ahead(region: &OpenRegion, index: u64) -> bool {
     let State::Swapped(Stored::Slot(slot)) = region.table.peek(index) else {
         return false;
     };

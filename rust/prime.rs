@@ -6,16 +6,27 @@
 //! soon as both were. So when the module is loaded, each lock that is held over an
 //! allocation, and each that reclaim can reach, is taken once in its place, on a
 //! region that exists for nothing else, as `drivers/dma-buf/dma-resv.c` does.
-//! Whoever takes one of them in the wrong order later is the second.
+//! Whoever takes one of them in the wrong order later is the second. What is taken
+//! nowhere near an allocation is taken, too, so that `/proc/lockdep` has every lock
+//! from then on.
 //!
 //! `Documentation/locking.rst` has the order.
 
 use crate::{
+    batch::Operation,
     deadline,
     device,
     driver,
     error::Result,
+    folio::{
+        Effort,
+        NewPage, //
+    },
     fs::OpenFile,
+    integrity::{
+        self,
+        Integrity, //
+    },
     list_lru::Visited,
     lockdep::{
         self,
@@ -28,10 +39,12 @@ use crate::{
     populate,
     region::OpenRegion,
     regions,
+    seal::Mode,
     swapout::{
         self,
         Candidates, //
     },
+    swapper,
     window, //
 };
 
@@ -62,7 +75,9 @@ pub(crate) fn run() -> Result {
     held_over_allocations(&region);
     reached_from_reclaim(&region);
     // A driver may allocate while its caller has windows.
-    window::prime(|| drop(Reclaim::enter()))
+    window::prime(|| drop(Reclaim::enter()))?;
+    with_integrity(&region)?;
+    out_and_in(&region)
 }
 
 /// The first list: an allocation may enter reclaim under these, so that none of
@@ -121,4 +136,36 @@ fn reached_from_reclaim(region: &OpenRegion) {
     swapout::drop_clean(region, &mut candidates);
     region.prime();
     driver::prime_queues(region);
+}
+
+/// What only regions with checksums or encryption take.
+fn with_integrity(region: &OpenRegion) -> Result {
+    let integrity = Integrity::new(Mode::Checksum)?;
+    let locked = region.table.lock(0);
+    integrity.seal_of(0);
+    drop(locked);
+    drop(integrity);
+    // Its windows are for regions that somebody made.
+    integrity::exit();
+    Ok(())
+}
+
+/// What a swapper and a reader take: the driver `ram` stores a page, and one reads it
+/// for another.
+fn out_and_in(region: &OpenRegion) -> Result {
+    let mut content = NewPage::new(true, Effort::Firm)?;
+    // A page of zeroes would not get to the driver.
+    content
+        .bytes()
+        .last_mut()
+        .into_iter()
+        .for_each(|byte| *byte = 1);
+    let page = populate::obtain(region, 0)?;
+    page.copy_from(&content.into_folio())?;
+    page.set_dirty();
+    drop(page);
+    swapper::request(region, Operation::Swapout, 0..1)?;
+    populate::read_one_ahead(region, 0);
+    drop(populate::obtain(region, 0)?);
+    Ok(())
 }
