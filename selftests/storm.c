@@ -4,12 +4,14 @@
  * shrinker is asked to scan, regions are freed, processors go offline, all while
  * the swapper pages out. The content shows what went wrong, if anything did.
  */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -68,6 +70,8 @@ FIXTURE_SETUP(storm)
 
 FIXTURE_TEARDOWN_PARENT(storm)
 {
+	if (!access(CPU1, W_OK))
+		sv_write_file(CPU1, "1");
 	EXPECT_TRUE(sv_end(&self->base));
 }
 
@@ -276,23 +280,77 @@ TEST_F_TIMEOUT(storm, regions_come_and_go, SV_LONG_TIMEOUT)
 	ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, 1));
 }
 
-/* Bug class C6: the state of a codec on a processor that goes away. */
+/*
+ * Makes its pages anew, again and again, on the second processor while that is there:
+ * the records of the pages are taken and given back there.
+ */
+static void *come_and_go(void *arg)
+{
+	struct thread *t = arg;
+	size_t nr = PAGES / 2, first = t->nr * nr;
+	cpu_set_t second, all;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	CPU_ZERO(&second);
+	CPU_SET(1, &second);
+	while (!__atomic_load_n(&t->self->stop, __ATOMIC_ACQUIRE)) {
+		sched_setaffinity(0, sizeof(second), &second);
+		t->bad += sv_punch(t->self->fd, first, nr) != 0;
+		sv_fill_range(t->self->map, first, nr, SV_TEXT, t->count);
+		sched_setaffinity(0, sizeof(all), &all);
+		t->bad += sv_check_range(t->self->map, first, nr, SV_TEXT, t->count);
+		__atomic_add_fetch(&t->count, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* Lets the second processor go or come, and the threads go on after that. */
+static bool set_cpu1(const char *online, struct thread threads[2])
+{
+	uint64_t before[2];
+	int i;
+
+	if (!sv_write_file(CPU1, online))
+		return false;
+	for (i = 0; i < 2; i++)
+		before[i] = __atomic_load_n(&threads[i].count, __ATOMIC_ACQUIRE);
+	for (i = 0; i < 2; i++)
+		if (!sv_wait_for(__atomic_load_n(&threads[i].count, __ATOMIC_ACQUIRE) > before[i]))
+			return false;
+	return true;
+}
+
+/*
+ * Bug class C6: the state of a codec on a processor that goes away, and the records
+ * that it had at hand. At the end it is away.
+ */
 TEST_F_TIMEOUT(storm, cpu_hotplug, SV_LONG_TIMEOUT)
 {
-	uint64_t end = sv_now_ms() + run_ms(), cycles = 0;
-	size_t gen;
+	struct thread threads[2];
+	uint64_t end;
+	int i;
 
 	if (access(CPU1, W_OK))
 		SKIP(return, "no second processor that can go offline");
 	start_pageout(self);
-	for (gen = 1; sv_now_ms() < end || cycles < 4; gen++) {
-		ASSERT_TRUE(sv_write_file(CPU1, gen % 2 ? "0" : "1"));
-		sv_fill_range(self->map, 0, PAGES, SV_TEXT, gen);
-		ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, gen));
-		cycles++;
+	for (i = 0; i < 2; i++) {
+		threads[i] = (struct thread){ .self = self, .nr = i };
+		ASSERT_EQ(0, pthread_create(&threads[i].thread, NULL, come_and_go, &threads[i]));
 	}
-	ASSERT_TRUE(sv_write_file(CPU1, "1"));
+	end = sv_now_ms() + run_ms();
+	ASSERT_TRUE(set_cpu1("0", threads));
+	do {
+		ASSERT_TRUE(set_cpu1("1", threads));
+		ASSERT_TRUE(set_cpu1("0", threads));
+	} while (sv_now_ms() < end);
 	ASSERT_LT(0, end_pageout(self));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_join(threads[i].thread, NULL));
+		ASSERT_EQ(0, threads[i].bad);
+	}
+	ASSERT_EQ(0, sv_punch(self->fd, 0, PAGES));
+	ASSERT_TRUE(sv_wait_for(sv_debug("records") == self->base.value[1]));
+	ASSERT_TRUE(sv_write_file(CPU1, "1"));
 }
 
 /*
