@@ -12,15 +12,13 @@ use crate::{
     batch,
     bindings,
     deadline::now_ns,
-    driver::{
-        self,
-        Registered, //
-    },
+    driver::Registered,
     entry::Slot,
     error::{
         code,
         Result, //
     },
+    handle::Handle,
     lockdep::{
         Callback,
         InCallback, //
@@ -28,8 +26,8 @@ use crate::{
     owner::Lease,
     read::Token, //
 };
+use core::mem::ManuallyDrop;
 use kernel::{
-    error::to_result,
     prelude::*,
     str::CStr,
     sync::{
@@ -65,16 +63,10 @@ impl Wanted<'_> {
 }
 
 /// A region's use of a driver.
-///
-/// # Invariants
-///
-/// `handle` is what `attach` gave and has not been detached. The driver's
-/// module is held.
 pub(crate) struct Attached {
-    driver: Arc<Registered>,
-    /// Pays for what the driver allocates with `__GFP_ACCOUNT`.
-    owner: Lease,
-    handle: *mut c_void,
+    handle: ManuallyDrop<Pin<KBox<Handle>>>,
+    /// The last one detaches the handle itself.
+    may_detach: bool,
     /// Place in the region's list.
     place: Word,
     /// Unlike the place, never used again.
@@ -87,65 +79,14 @@ pub(crate) struct Attached {
     gone: Word,
 }
 
-// SAFETY: The boundary lets every task use a handle.
-unsafe impl Send for Attached {}
-// SAFETY: As above.
-unsafe impl Sync for Attached {}
-
 static NEXT_ID: Word = Word::new(1);
 
 impl Attached {
-    /// Attaches a region of `pages` pages, and of `owner`, to a driver. May sleep and
-    /// allocate.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` for an unknown driver, `EBUSY` for one that is being drained;
-    /// what the driver answers otherwise.
+    /// As [`Handle::attach`].
     pub(crate) fn new(wanted: &Wanted<'_>, pages: u64, owner: Lease) -> Result<Arc<Self>> {
-        let driver = driver::find(wanted.driver).inspect_err(|_| {
-            pr_err!(
-                "a region asks for the driver {}, which is not there\n",
-                wanted.driver
-            );
-        })?;
-        if driver.drain.is_running() {
-            pr_err!(
-                "driver {} is being drained: no new regions\n",
-                driver.name()
-            );
-            driver.put_module();
-            return Err(code::EBUSY);
-        }
-        let args = bindings::swapvma_attach {
-            pages,
-            algorithm: wanted.algorithm.as_char_ptr(),
-            options: wanted.options.as_char_ptr(),
-        };
-        let mut handle = core::ptr::null_mut();
-        let attach = driver.ops().attach.ok_or(code::EINVAL)?;
-        let result = {
-            let _charging = owner.charge();
-            // SAFETY: The arguments live through the call.
-            to_result(unsafe { attach(driver.ops(), &args, &mut handle) })
-        };
-        if let Err(error) = result {
-            pr_err!(
-                "driver {} refuses a region with algorithm \"{}\" and options \"{}\": error {}\n",
-                driver.name(),
-                wanted.algorithm,
-                wanted.options,
-                error.to_errno()
-            );
-            driver.put_module();
-            return Err(error);
-        }
-        driver.regions.add(1);
-        // INVARIANT: Module and handle were just taken.
         let attached = Self {
-            driver,
-            owner,
-            handle,
+            handle: ManuallyDrop::new(Handle::attach(wanted, pages, owner)?),
+            may_detach: false,
             place: Word::new(0),
             id: NEXT_ID.add(1),
             passed_over_until: Word::new(0),
@@ -155,14 +96,22 @@ impl Attached {
         Ok(Arc::new(attached, GFP_KERNEL)?)
     }
 
+    /// Gives a reference up, and detaches at once if it was the last one. No lock
+    /// held; may sleep.
+    pub(crate) fn put(self: Arc<Self>) {
+        if let Some(mut last) = Arc::into_unique_or_drop(self) {
+            last.may_detach = true;
+        }
+    }
+
     /// Returns the driver.
     pub(crate) fn driver(&self) -> &Arc<Registered> {
-        &self.driver
+        self.handle.driver()
     }
 
     /// Returns the owner of the region.
     pub(crate) fn owner(&self) -> &Lease {
-        &self.owner
+        self.handle.owner()
     }
 
     /// Returns the place in the region's list, which slots name.
@@ -177,7 +126,7 @@ impl Attached {
 
     /// Whether the driver gets no pages until the administrator says so.
     pub(crate) fn is_out(&self) -> bool {
-        self.draining.load() != 0 || self.driver.is_quarantined()
+        self.draining.load() != 0 || self.driver().is_quarantined()
     }
 
     fn is_passed_over(&self) -> bool {
@@ -207,85 +156,83 @@ impl Attached {
     /// Hands the driver a batch. In a swapper, no lock held.
     pub(crate) fn swapout(&self, batch: &batch::Inner) {
         let _in_swapout = InCallback::enter(Callback::Swapout);
-        let _charging = self.owner.charge();
+        let _charging = self.owner().charge();
         let batch = core::ptr::from_ref(batch).cast_mut();
-        if let Some(swapout) = self.driver.ops().swapout {
+        if let Some(swapout) = self.driver().ops().swapout {
             // SAFETY: The handle is attached; the batch is in phase `Running`
             // and stays valid until the driver completes it.
-            unsafe { swapout(self.handle, batch.cast()) };
+            unsafe { swapout(self.handle.value(), batch.cast()) };
         }
     }
 
     /// Hands the driver a read. Without the fault lock.
     pub(crate) fn swapin(&self, read: Token) {
-        let Some(swapin) = self.driver.ops().swapin else {
+        let Some(swapin) = self.driver().ops().swapin else {
             return;
         };
         let _in_swapin = InCallback::enter(Callback::Swapin);
-        let _charging = self.owner.charge();
+        let _charging = self.owner().charge();
         // SAFETY: The handle is attached; the driver completes the read, of
         // which the token is a reference.
-        unsafe { swapin(self.handle, read.into_raw()) };
+        unsafe { swapin(self.handle.value(), read.into_raw()) };
     }
 
     /// Forgets `slot`, which no entry and no record has any more. May sleep: no
     /// folio lock, and no batch in flight, waits for it.
     pub(crate) fn discard(&self, slot: Slot) {
-        if let Some(discard) = self.driver.ops().discard {
+        if let Some(discard) = self.driver().ops().discard {
             let _in_discard = InCallback::enter(Callback::Discard);
             // SAFETY: The handle is attached.
-            unsafe { discard(self.handle, slot.get()) };
+            unsafe { discard(self.handle.value(), slot.get()) };
         }
     }
 
     /// Returns how many pages after `index`, stored in `slot`, are cheap to read
     /// along with it.
     pub(crate) fn range_hint(&self, index: u64, slot: Slot) -> u64 {
-        match self.driver.ops().range_hint {
+        match self.driver().ops().range_hint {
             // SAFETY: The handle is attached.
-            Some(range_hint) => u64::from(unsafe { range_hint(self.handle, index, slot.get()) }),
+            Some(range_hint) => {
+                u64::from(unsafe { range_hint(self.handle.value(), index, slot.get()) })
+            }
             None => 0,
         }
     }
 
     /// Returns the bytes stored for the region.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        match self.driver.ops().stored_bytes {
+        match self.driver().ops().stored_bytes {
             // SAFETY: The handle is attached.
-            Some(stored_bytes) => unsafe { stored_bytes(self.handle) },
+            Some(stored_bytes) => unsafe { stored_bytes(self.handle.value()) },
             None => 0,
         }
     }
 
     /// Tells the driver of a new mapping.
     pub(crate) fn vma_open(&self, first: u64, count: u64) {
-        if let Some(vma_open) = self.driver.ops().vma_open {
+        if let Some(vma_open) = self.driver().ops().vma_open {
             // SAFETY: The handle is attached.
-            unsafe { vma_open(self.handle, first, count) };
+            unsafe { vma_open(self.handle.value(), first, count) };
         }
     }
 
     /// Tells the driver that a mapping is gone.
     pub(crate) fn vma_close(&self, first: u64, count: u64) {
-        if let Some(vma_close) = self.driver.ops().vma_close {
+        if let Some(vma_close) = self.driver().ops().vma_close {
             // SAFETY: The handle is attached.
-            unsafe { vma_close(self.handle, first, count) };
+            unsafe { vma_close(self.handle.value(), first, count) };
         }
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        if let Some(detach) = self.driver.ops().detach {
-            let _callback = InCallback::enter(Callback::Detach);
-            // SAFETY: By the type invariant the handle is attached.
-            unsafe { detach(self.handle) };
-        }
-        self.driver.regions.sub(1);
-        // By the type invariant the module is held.
-        self.driver.put_module();
-        if self.is_gone() {
-            self.driver.drain.left();
+        // SAFETY: Nothing uses it after this.
+        let handle = unsafe { ManuallyDrop::take(&mut self.handle) };
+        if self.may_detach {
+            handle.detach();
+        } else {
+            handle.detach_elsewhere();
         }
     }
 }
@@ -351,8 +298,8 @@ impl Drivers {
         Ok(())
     }
 
-    /// Takes a driver off the list. No slot of it is in use. May sleep: this
-    /// may detach it.
+    /// Takes a driver that was drained off the list. No slot of it is in use. No lock
+    /// held; may sleep: this may detach it.
     pub(crate) fn remove(&self, place: usize) {
         let removed = {
             let mut list = self.list.lock();
@@ -360,11 +307,25 @@ impl Drivers {
             if let Some(attached) = &removed {
                 // Before another one has the place.
                 attached.gone.store_release(1);
-                attached.driver.drain.leave();
+                attached.handle.is_drained.store_release(1);
+                attached.driver().drain.leave();
             }
             removed
         };
-        drop(removed);
+        if let Some(attached) = removed {
+            attached.put();
+        }
+    }
+
+    /// Takes all drivers off the list: the region is being released. As
+    /// [`Drivers::remove`].
+    pub(crate) fn remove_all(&self) {
+        for place in 0..DRIVERS_MAX {
+            let removed = self.list.lock().get_mut(place).and_then(Option::take);
+            if let Some(attached) = removed {
+                attached.put();
+            }
+        }
     }
 
     /// Returns what the region uses `driver` with.

@@ -18,6 +18,7 @@ use crate::{
         self,
         Thread, //
     },
+    swapper,
     wait::{
         Signals,
         WaitQueue, //
@@ -87,7 +88,9 @@ pub(crate) fn abandon(driver: &Registered) {
         {
             return;
         }
-        // No other batch follows: the items stay those of this one.
+        // No other batch follows until `abandoning` is over: the items stay those of
+        // this one.
+        driver.abandoning.store_release(1);
         driver.set_quarantined();
         flight.clone()
     };
@@ -107,7 +110,8 @@ pub(crate) fn abandon(driver: &Registered) {
     flight.region.leave_flight(flight.ticket);
     driver.batch.wait.wake_all();
     // Whoever waits for this swapper waits no more.
-    driver.quarantine();
+    swapper::leave(driver);
+    driver.abandoning.store_release(0);
 }
 
 /// The thread that looks.

@@ -213,7 +213,9 @@ fn add_driver(region: &OpenRegion, arg: &ours::swapvma_add_driver) -> Result {
         return Err(code::EINVAL);
     }
     let attached = Attached::new(&wanted, region.pages(), region.share.owner().clone())?;
-    region.add_driver(&attached)?;
+    let added = region.add_driver(&attached);
+    attached.put();
+    added?;
     region.expect_room();
     Ok(())
 }

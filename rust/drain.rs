@@ -64,6 +64,9 @@ pub(crate) fn drain(name: &CStr, to: &CStr) -> Result {
     if name == to {
         return Err(code::EINVAL);
     }
+    if !to.is_empty() {
+        driver::find(to)?.put_module();
+    }
     let driver = driver::find(name)?;
     let result = if driver.drain.begin() {
         let result = drain_regions(&driver, to);
@@ -104,7 +107,9 @@ fn drain_regions(driver: &Arc<Registered>, to: &CStr) -> Result {
             attached.set_draining(false);
             return result;
         }
-        region.drivers.remove(attached.place());
+        let place = attached.place();
+        drop(attached);
+        region.drivers.remove(place);
     }
     wait_for_detach(driver)
 }
@@ -133,7 +138,9 @@ fn add(region: &OpenRegion, name: &CStr) -> Result {
         ..Wanted::DEFAULT
     };
     let attached = Attached::new(&wanted, region.pages(), region.share.owner().clone())?;
-    match region.add_driver(&attached) {
+    let added = region.add_driver(&attached);
+    attached.put();
+    match added {
         Err(code::EEXIST) => Ok(()),
         result => result,
     }
@@ -164,9 +171,12 @@ fn wait_for_movers(region: &OpenRegion, attached: &Attached) -> Result {
 
 /// Waits for what takes no longer than a call of a driver.
 fn wait_until(driver: &Registered, is_so: impl Fn() -> bool) -> Result {
+    const LONGEST_MS: i64 = 64;
+    let mut ms = 1;
     while !is_so() {
         check(driver)?;
-        fsleep(Delta::from_millis(1));
+        fsleep(Delta::from_millis(ms));
+        ms = (2 * ms).min(LONGEST_MS);
     }
     Ok(())
 }

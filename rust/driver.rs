@@ -149,6 +149,8 @@ pub(crate) struct Registered {
     /// Address of the swapper's task.
     swapper: Word,
     quarantined: Word,
+    /// A batch is being abandoned.
+    pub(crate) abandoning: Word,
     /// Milliseconds that the driver has to answer.
     deadline_ms: Word,
     /// Batches in a row that failed.
@@ -337,6 +339,7 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
             thread <- kernel::new_mutex!(None, "swapvma_thread"),
             swapper: Word::new(0),
             quarantined: Word::new(0),
+            abandoning: Word::new(0),
             // SAFETY: As above.
             deadline_ms: Word::new(own_deadline_ms(unsafe { ops.as_ref() })),
             failures: Word::new(0),
@@ -457,15 +460,17 @@ impl Registered {
 
     /// Gives the driver no more batches. Its regions turn to another driver if
     /// they have one. No lock held but that of the list of drivers.
-    pub(crate) fn quarantine(&self) {
-        self.set_quarantined();
+    /// Returns whether it had them until now.
+    pub(crate) fn quarantine(&self) -> bool {
+        let had = self.set_quarantined();
         swapper::leave(self);
+        had
     }
 
     /// As [`Registered::quarantine`], under a lock: the regions have yet to be
     /// told.
-    pub(crate) fn set_quarantined(&self) {
-        self.quarantined.store_release(1);
+    pub(crate) fn set_quarantined(&self) -> bool {
+        self.quarantined.cmpxchg(0, 1).is_ok()
     }
 
     /// Gives the driver batches again.
@@ -474,7 +479,7 @@ impl Registered {
     ///
     /// `EBUSY` while it has one that it was to give back.
     pub(crate) fn recover(&self) -> Result {
-        if !matches!(self.batch.phase(), Phase::Idle) {
+        if self.abandoning.load() != 0 || !matches!(self.batch.phase(), Phase::Idle) {
             return Err(code::EBUSY);
         }
         self.failures.store_release(0);

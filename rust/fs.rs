@@ -408,6 +408,7 @@ unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::
         });
         punch::remove(&region, 0..u64::MAX);
         region.forget();
+        region.drivers.remove_all();
     }
     // The mount outlives this: the file's path holds it.
     drop(Pin(()));

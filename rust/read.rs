@@ -278,15 +278,17 @@ impl Read {
 
     /// The driver answered. Any context.
     fn complete(self: Arc<Self>, error: i32) {
-        // Unregistration waits for this section, not for the caller's context.
+        // Unregistration waits for this section, not for the caller's context: what
+        // may be the last reference goes within it.
         let _rcu = kernel::sync::rcu::read_lock();
-        self.error.store_release(u64::from(error != 0));
-        if self.phase.cmpxchg(CALLED, ANSWERED).is_ok() {
+        let this = self;
+        this.error.store_release(u64::from(error != 0));
+        if this.phase.cmpxchg(CALLED, ANSWERED).is_ok() {
             // The caller of the callback goes on, and has a reference.
             return;
         }
-        if self.phase.cmpxchg(AWAY, ANSWERED).is_ok() {
-            reader::enqueue(self);
+        if this.phase.cmpxchg(AWAY, ANSWERED).is_ok() {
+            reader::enqueue(this);
         } else {
             kernel::pr_err_once!("a driver completed a read that it did not have\n");
         }
@@ -433,13 +435,14 @@ impl Read {
         }
         region.counters.read_failures.count(1);
         let driver = self.attached.driver();
-        pr_err!(
-            "driver {} did not read page {} within {} ms: quarantined\n",
-            driver.name(),
-            self.index,
-            driver.deadline_ms()
-        );
-        driver.quarantine();
+        if driver.quarantine() {
+            pr_err!(
+                "driver {} did not read page {} within {} ms: quarantined\n",
+                driver.name(),
+                self.index,
+                driver.deadline_ms()
+            );
+        }
         region.wait.wake_all();
     }
 

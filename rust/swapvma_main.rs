@@ -44,6 +44,7 @@ mod report;
 mod shrinker;
 mod wait;
 mod window;
+mod workqueue;
 mod zsmalloc;
 
 // What drivers see, here as in other modules.
@@ -63,6 +64,7 @@ mod driver;
 mod drivers;
 mod fault;
 mod flaw;
+mod handle;
 mod integrity;
 mod map;
 mod owner;
@@ -103,7 +105,8 @@ struct Swapvma {
     _oom: oom::Notifier,
     _ram: api::Registration<drivers::ram::Ram>,
     _deadline: deadline::Running,
-    _readers: reader::Readers,
+    _readers: workqueue::Running,
+    _detaching: workqueue::Running,
     _shrinker: shrinker::Shrinker,
 }
 
@@ -122,7 +125,8 @@ impl kernel::InPlaceModule for Swapvma {
         try_pin_init!(Self {
             // Regions are on its lists.
             _shrinker: shrinker::Shrinker::new()?,
-            _readers: reader::Readers::new()?,
+            _readers: reader::run()?,
+            _detaching: handle::run()?,
             _deadline: deadline::Running::new()?,
             // SAFETY: No region is left when this module is unloaded. A read that
             // decompresses to less than a page is an error.

@@ -25,9 +25,9 @@
  *	# cat violations
  *	0
  *
- * Files: block, delay_ms and lock hold swapouts up; block_read holds swapins
- * up; fail_write and fail_read fail the next N pages; bad_read fails every read
- * of one page offset; answer, complete and complete_read choose what is answered
+ * Files: block, delay_ms and lock hold swapouts up, close_ms vma_close,
+ * block_read swapins; fail_write and fail_read fail the next N pages; bad_read
+ * fails every read of one page offset; answer, complete and complete_read choose what is answered
  * and from which context; release completes the batches and reads that "never"
  * keeps; short leaves all but the first N pages of a batch without an answer;
  * alloc allocates with GFP_KERNEL in swapout, as a careless driver would; hint is
@@ -167,7 +167,8 @@ static atomic_t test_fail_write, test_fail_read;
 static atomic_t test_blocked, test_blocked_reads, test_leaks;
 static atomic_t test_batches, test_swapouts, test_swapins, test_discards, test_stored;
 static atomic_t test_vma_opens, test_vma_closes, test_attaches, test_detaches;
-static atomic_t test_violations;
+static atomic_t test_violations, test_closing;
+static u32 test_close_ms;
 static u32 test_hold_ms, test_hold_pages;
 
 static void test_violation(const char *what, u64 value)
@@ -478,11 +479,22 @@ static int test_attach(const struct swapvma_driver_ops *ops,
 	return 0;
 }
 
+/* A callback that may sleep is called in a task that holds nothing. */
+static void test_expect_free(void)
+{
+	test_expect(!in_interrupt() && !irqs_disabled(), in_interrupt());
+#ifdef CONFIG_LOCKDEP
+	test_expect(!current->mm || !lockdep_is_held(&current->mm->mmap_lock), 0);
+#endif
+	might_sleep();
+}
+
 static void test_detach(void *handle)
 {
 	struct test_region *region = handle;
 
 	test_expect(!atomic_read(&region->stored), atomic_read(&region->stored));
+	test_expect_free();
 	/* Of a driver that is drained, the mappings live on. */
 	if (READ_ONCE(test_drained))
 		atomic_add(atomic_read(&region->vmas), &test_vma_closes);
@@ -665,6 +677,9 @@ static void test_vma_close(void *handle, u64 first, u64 nr)
 
 	test_expect(nr, first);
 	test_expect(atomic_dec_return(&region->vmas) >= 0, first);
+	atomic_inc(&test_closing);
+	msleep(READ_ONCE(test_close_ms));
+	atomic_dec(&test_closing);
 	atomic_inc(&test_vma_closes);
 }
 
@@ -861,6 +876,7 @@ static void test_create_counters(void)
 		{ "stored", 0400, &test_stored },
 		{ "vma_opens", 0400, &test_vma_opens },
 		{ "vma_closes", 0400, &test_vma_closes },
+		{ "closing", 0400, &test_closing },
 		{ "attaches", 0400, &test_attaches },
 		{ "detaches", 0400, &test_detaches },
 		{ "violations", 0400, &test_violations },
@@ -893,6 +909,7 @@ static void test_create_debugfs(void)
 	test_dir = debugfs_create_dir(KBUILD_MODNAME, NULL);
 	test_create_corruption();
 	debugfs_create_u32("delay_ms", 0600, test_dir, &test_delay_ms);
+	debugfs_create_u32("close_ms", 0600, test_dir, &test_close_ms);
 	debugfs_create_bool("lock", 0600, test_dir, &test_use_lock);
 	debugfs_create_bool("alloc", 0600, test_dir, &test_alloc);
 	debugfs_create_u32("short", 0600, test_dir, &test_short);

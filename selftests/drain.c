@@ -292,4 +292,31 @@ TEST_F(drain, in_use)
 	ASSERT_EQ(0, SV_STAT(self->region.fd, over_limit));
 }
 
+static void *unmap_all(void *region)
+{
+	sv_unmap(((struct sv_region *)region)->map, PAGES);
+	return NULL;
+}
+
+/*
+ * A munmap tells the driver, which takes its time, while the driver is drained: it is
+ * not detached by the munmap, under mmap_lock, but before the drain is over.
+ */
+TEST_F(drain, against_munmap)
+{
+	uint64_t detaches = sv_get("detaches");
+	pthread_t thread;
+
+	sv_set("close_ms", 300);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, unmap_all, &self->region));
+	ASSERT_TRUE(sv_wait_for(sv_get("closing") == 1));
+	ASSERT_EQ(0, drain("drain test ram"));
+	ASSERT_EQ(0, sv_get("closing"));
+	ASSERT_EQ(detaches + 1, sv_get("detaches"));
+	ASSERT_EQ(0, sv_driver_count("test", "regions"));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	self->region.map = sv_map_rw(self->region.fd, PAGES);
+	ASSERT_ALL_THERE(&self->region);
+}
+
 SV_TEST_MAIN

@@ -345,7 +345,7 @@ uint64_t sv_get(const char *knob)
 void sv_reset_knobs(void)
 {
 	static const char * const zero[] = {
-		"block", "block_read", "delay_ms", "fail_write", "fail_read",
+		"block", "block_read", "delay_ms", "close_ms", "fail_write", "fail_read",
 	};
 	size_t i;
 

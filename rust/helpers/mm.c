@@ -349,9 +349,9 @@ void swapvma_semaphore_init(struct semaphore *semaphore)
 	lockdep_set_class_and_name(&semaphore->lock, &swapvma_turn_key, "swapvma_turn");
 }
 
-struct workqueue_struct *swapvma_alloc_workqueue(void)
+struct workqueue_struct *swapvma_alloc_workqueue(const char *name)
 {
-	return alloc_workqueue("swapvma", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, name);
 }
 
 void swapvma_cond_resched(void)

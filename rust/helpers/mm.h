@@ -70,7 +70,7 @@ u64 swapvma_vma_pages(const struct vm_area_struct *vma);
 struct swapvma_front *swapvma_front_here(void);
 struct swapvma_front *swapvma_front_of(unsigned int cpu);
 void swapvma_semaphore_init(struct semaphore *semaphore);
-struct workqueue_struct *swapvma_alloc_workqueue(void);
+struct workqueue_struct *swapvma_alloc_workqueue(const char *name);
 void swapvma_free_after_rcu(void *level);
 unsigned long swapvma_irq_save(void);
 void swapvma_irq_restore(unsigned long flags);
