@@ -69,6 +69,18 @@ impl Fill {
             return None;
         }
         let fill = Self::new(first)?;
-        rest.iter().all(|&word| word == first).then_some(fill)
+        repeats(words, first).then_some(fill)
     }
+}
+
+/// Whether all words are `word`: a row of them at a time, and with one operation for
+/// each if they are to be zeroes, as most are.
+fn repeats(words: &[u64], word: u64) -> bool {
+    const ROW: usize = 32;
+    let (rows, rest) = words.as_chunks::<ROW>();
+    let is_same = |row: &[u64; ROW]| match word {
+        0 => row.iter().fold(0, |any, &other| any | other) == 0,
+        _ => row.iter().fold(0, |any, &other| any | (other ^ word)) == 0,
+    };
+    rows.iter().all(is_same) && rest.iter().all(|&other| other == word)
 }
