@@ -350,6 +350,12 @@ impl NewPage {
         unsafe { ours::swapvma_folio_page(self.0.as_ptr()) }
     }
 
+    /// Fills the page with zeroes.
+    pub(crate) fn clear(&mut self) {
+        // SAFETY: By the type invariant the folio is valid; only `self` can see it.
+        unsafe { ours::swapvma_folio_clear(self.0.as_ptr()) };
+    }
+
     /// Fills the page with a word.
     pub(crate) fn fill(&mut self, word: u64) {
         for chunk in self.bytes().chunks_exact_mut(size_of::<u64>()) {

@@ -258,7 +258,7 @@ impl Read {
         let page = target.staging.as_mut().unwrap_or(&mut target.page);
         if !self.attached.driver().fills() {
             // What it does not fill is nobody's memory.
-            page.bytes().fill(0);
+            page.clear();
         }
         let driver = self.attached.driver().name();
         report::swapin_begin(region.id, self.index, self.source.get(), driver);
@@ -540,6 +540,18 @@ unsafe extern "C" fn swapvma_read_page(
 ) -> *mut kernel::bindings::page {
     // SAFETY: By the safety requirement.
     unsafe { from_c(read) }.page.load() as *mut kernel::bindings::page
+}
+
+/// # Safety
+///
+/// As [`from_c`]; `from` is valid for a page.
+#[no_mangle]
+unsafe extern "C" fn swapvma_read_fill(read: *mut ours::swapvma_read, from: *const c_void) {
+    // SAFETY: By the safety requirement.
+    let page = unsafe { swapvma_read_page(read) };
+    // SAFETY: The page is this read's, and nobody else's; the rest by the safety
+    // requirement.
+    unsafe { ours::swapvma_page_fill(page, from) };
 }
 
 /// # Safety

@@ -128,14 +128,8 @@ impl kernel::InPlaceModule for Swapvma {
             _readers: reader::run()?,
             _detaching: handle::run()?,
             _deadline: deadline::Running::new()?,
-            // SAFETY: No region is left when this module is unloaded. A read that
-            // decompresses to less than a page is an error.
-            _ram: unsafe {
-                api::Registration::with_flags(
-                    core::ptr::null_mut(),
-                    bindings::SWAPVMA_DRIVER_FILLS,
-                )
-            }?,
+            // SAFETY: No region is left when this module is unloaded.
+            _ram: unsafe { api::Registration::of_owner(core::ptr::null_mut()) }?,
             _: { prime::run()? },
             _oom <- oom::Notifier::new(),
             _debugfs <- debugfs::Debugfs::new(),

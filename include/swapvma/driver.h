@@ -190,6 +190,19 @@ u64 swapvma_batch_index(const struct swapvma_batch *batch, u32 i);
 struct page *swapvma_batch_page(const struct swapvma_batch *batch, u32 i);
 
 /**
+ * swapvma_batch_copy() - copy page @i of a batch
+ * @batch: what swapout() was called with
+ * @i: page of the batch, from 0
+ * @to: PAGE_SIZE bytes
+ *
+ * As copy_mc_to_kernel(), or as copy_page() where that is the same and faster.
+ * Context: any.
+ * Return: 0, -EINVAL past the end of the batch, -EIO if a memory error hit the
+ * page: answer SWAPVMA_FAILED then.
+ */
+int swapvma_batch_copy(const struct swapvma_batch *batch, u32 i, void *to);
+
+/**
  * swapvma_batch_length() - bytes of page @i that matter
  * @batch: what swapout() was called with
  * @i: page of the batch, from 0
@@ -266,6 +279,15 @@ u32 swapvma_read_length(const struct swapvma_read *read);
  * Context: any.
  */
 struct page *swapvma_read_page(const struct swapvma_read *read);
+
+/**
+ * swapvma_read_fill() - fill the page of a read with a copy
+ * @read: what swapin() was called with
+ * @from: PAGE_SIZE bytes
+ *
+ * Context: any.
+ */
+void swapvma_read_fill(struct swapvma_read *read, const void *from);
 
 /**
  * swapvma_read_complete() - hand a read back

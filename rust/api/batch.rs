@@ -4,13 +4,16 @@
 
 use super::{
     bindings,
-    page,
     Page,
     PageBytes,
     Slot, //
 };
 use core::ptr::NonNull;
-use kernel::prelude::*;
+use kernel::{
+    error::to_result,
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 /// The driver's answer for one page; see `enum swapvma_result`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,9 +124,18 @@ impl Batch {
     /// `EINVAL` past the end; `EIO` if a memory error hit the page.
     #[inline]
     pub fn copy_page(&self, i: usize, to: &mut PageBytes) -> Result {
-        let page = self.page(i).ok_or(EINVAL)?;
-        // SAFETY: The batch holds a reference to its pages.
-        unsafe { page::copy_out(page, 0, to) }
+        // SAFETY: By the type invariant; `to` is a page of the caller's.
+        unsafe { self.copy(i, to.as_mut_ptr()) }
+    }
+
+    /// # Safety
+    ///
+    /// `to` is valid for a page that nobody else uses.
+    #[inline]
+    unsafe fn copy(&self, i: usize, to: *mut u8) -> Result {
+        let i = self.check(i).ok_or(EINVAL)?;
+        // SAFETY: By the type invariant and the safety requirement.
+        to_result(unsafe { bindings::swapvma_batch_copy(self.0.as_ptr(), i, to.cast()) })
     }
 
     /// Allocates a page of zeroes to store something in: from free memory, or
@@ -136,11 +148,33 @@ impl Batch {
     /// `ENOMEM`; the answer is [`Answer::Kept`] then.
     #[inline]
     pub fn alloc_page(&mut self) -> Result<Page> {
+        self.alloc(|bytes| {
+            // SAFETY: `bytes` is valid for a page.
+            unsafe { bytes.write_bytes(0, PAGE_SIZE) };
+            Ok(())
+        })
+    }
+
+    /// As [`Batch::alloc_page`], but the page is a copy of page `i`, as
+    /// [`Batch::copy_page`] makes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of both.
+    #[inline]
+    pub fn copy_to_new(&mut self, i: usize) -> Result<Page> {
+        // SAFETY: `bytes` is valid for a page, and nobody else's.
+        self.alloc(|bytes| unsafe { self.copy(i, bytes) })
+    }
+
+    /// Allocates a page, the bytes of which `fill` initialises if it returns no error.
+    #[inline]
+    fn alloc(&self, fill: impl FnOnce(*mut u8) -> Result) -> Result<Page> {
         // SAFETY: By the type invariant.
         let page = unsafe { bindings::swapvma_batch_alloc_page(self.0.as_ptr()) };
         let page = NonNull::new(page).ok_or(ENOMEM)?;
         // SAFETY: The page was just allocated for the caller.
-        Ok(unsafe { Page::from_raw(page) })
+        unsafe { Page::new(page, fill) }
     }
 
     /// Answers page `i`; past the end it does nothing. A later answer replaces

@@ -184,22 +184,18 @@ impl<T: Driver> Registration<T> {
     #[inline]
     pub fn new(module: &'static ThisModule) -> Result<Self> {
         // SAFETY: The callbacks are in the module that calls this.
-        unsafe { Self::with_flags(module.as_ptr(), 0) }
+        unsafe { Self::of_owner(module.as_ptr()) }
     }
 
-    /// As [`Registration::new`], with `flags` besides those that [`Driver`] says.
+    /// As [`Registration::new`].
     ///
     /// # Safety
     ///
     /// `owner` is the module that has the callbacks, or null if they cannot go
-    /// away as long as a region uses them. What the flags promise is so.
+    /// away as long as a region uses them.
     #[inline]
-    pub(crate) unsafe fn with_flags(
-        owner: *mut kernel::bindings::module,
-        flags: u32,
-    ) -> Result<Self> {
-        let mut ops = KBox::new(Table::<T>::ops(owner), GFP_KERNEL)?;
-        ops.flags |= flags;
+    pub(crate) unsafe fn of_owner(owner: *mut kernel::bindings::module) -> Result<Self> {
+        let ops = KBox::new(Table::<T>::ops(owner), GFP_KERNEL)?;
         // SAFETY: The table is complete, and lives until `drop` unregisters it.
         to_result(unsafe { bindings::swapvma_register_driver(&*ops) })?;
         // INVARIANT: It was just registered; what a box holds does not move.
@@ -230,11 +226,13 @@ impl<T: Driver> Table<T> {
             name: T::NAME.as_char_ptr(),
             owner,
             deadline_ms: T::DEADLINE_MS,
-            flags: if T::STABLE {
-                bindings::SWAPVMA_DRIVER_STABLE
-            } else {
-                0
-            },
+            // Which is what `Read` is for.
+            flags: bindings::SWAPVMA_DRIVER_FILLS
+                | if T::STABLE {
+                    bindings::SWAPVMA_DRIVER_STABLE
+                } else {
+                    0
+                },
             attach: Some(Self::attach),
             detach: Some(Self::detach),
             swapout: Some(Self::swapout),

@@ -30,19 +30,26 @@ unsafe impl Send for Page {}
 unsafe impl Sync for Page {}
 
 impl Page {
-    /// Takes over a page.
+    /// Takes over a page, and frees it if it cannot be filled.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fill`.
     ///
     /// # Safety
     ///
-    /// The caller owns `page`, a page of order 0, and gives it up.
+    /// The caller owns `page`, a page of order 0, and gives it up. `fill` initialises
+    /// its bytes, or returns an error.
     #[inline]
-    pub(super) unsafe fn from_raw(page: NonNull<bindings::page>) -> Self {
+    pub(super) unsafe fn new(
+        page: NonNull<bindings::page>,
+        fill: impl FnOnce(*mut u8) -> Result,
+    ) -> Result<Self> {
+        // INVARIANT: By the safety requirement, if the value is returned.
+        let this = Self(page);
         // SAFETY: By the safety requirement.
-        let bytes = unsafe { address(page) };
-        // SAFETY: Nobody else uses the page.
-        unsafe { bytes.write_bytes(0, PAGE_SIZE) };
-        // INVARIANT: By the safety requirement; the bytes are zeroes.
-        Self(page)
+        fill(unsafe { address(page) })?;
+        Ok(this)
     }
 
     /// Returns the content.

@@ -9,10 +9,16 @@ use super::{
     Slot, //
 };
 use core::{
-    mem::ManuallyDrop,
+    mem::{
+        self,
+        ManuallyDrop, //
+    },
     ptr::NonNull, //
 };
-use kernel::prelude::*;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 /// A read in the hands of its driver.
 ///
@@ -24,7 +30,11 @@ use kernel::prelude::*;
 /// # Invariants
 ///
 /// The pointer is what `swapin` was called with, and the read was not completed.
-pub struct Read(NonNull<bindings::swapvma_read>);
+pub struct Read {
+    read: NonNull<bindings::swapvma_read>,
+    /// What is in the page is zeroes, or the driver's business.
+    is_ready: bool,
+}
 
 // SAFETY: The boundary lets any context use and complete a read.
 unsafe impl Send for Read {}
@@ -40,21 +50,53 @@ impl Read {
     #[inline]
     pub(super) unsafe fn from_raw(read: NonNull<bindings::swapvma_read>) -> Self {
         // INVARIANT: By the safety requirement.
-        Self(read)
+        Self {
+            read,
+            is_ready: false,
+        }
+    }
+
+    /// Makes sure that whoever fills the page partly shows nobody's memory.
+    #[inline]
+    fn prepare(&mut self) {
+        if !mem::replace(&mut self.is_ready, true) {
+            let page = self.raw_page();
+            // SAFETY: By the type invariant the page is valid.
+            let bytes = unsafe { page::address(page) };
+            // SAFETY: By the boundary nobody else can see the page.
+            unsafe { bytes.write_bytes(0, PAGE_SIZE) };
+        }
+    }
+
+    #[inline]
+    fn raw_page(&self) -> NonNull<kernel::bindings::page> {
+        // SAFETY: By the type invariant.
+        let page = unsafe { bindings::swapvma_read_page(self.read.as_ptr()) };
+        // SAFETY: By the boundary, a read has a page until it is complete.
+        unsafe { NonNull::new_unchecked(page) }
+    }
+
+    /// As [`Read::bytes`], but of any content: for a driver of this crate that writes
+    /// all bytes that matter before it completes the read without an error.
+    #[allow(dead_code, reason = "it is for the drivers of swapvma.ko")]
+    #[inline]
+    pub(crate) fn overwrite(&mut self) -> &mut PageBytes {
+        self.is_ready = true;
+        self.bytes()
     }
 
     /// Returns the offset of the page in its region, in pages. Any context.
     #[inline]
     pub fn index(&self) -> u64 {
         // SAFETY: By the type invariant.
-        unsafe { bindings::swapvma_read_index(self.0.as_ptr()) }
+        unsafe { bindings::swapvma_read_index(self.read.as_ptr()) }
     }
 
     /// Returns where the page is stored. Any context.
     #[inline]
     pub fn slot(&self) -> Slot {
         // SAFETY: By the type invariant.
-        Slot::from_boundary(unsafe { bindings::swapvma_read_slot(self.0.as_ptr()) })
+        Slot::from_boundary(unsafe { bindings::swapvma_read_slot(self.read.as_ptr()) })
     }
 
     /// Returns how many bytes of the page matter: what
@@ -62,17 +104,23 @@ impl Read {
     #[inline]
     pub fn length(&self) -> usize {
         // SAFETY: By the type invariant.
-        unsafe { bindings::swapvma_read_length(self.0.as_ptr()) as usize }
+        unsafe { bindings::swapvma_read_length(self.read.as_ptr()) as usize }
     }
 
     /// Returns the page to fill, for a bio or a scatterlist. It is valid until
     /// the read is complete. Any context.
     #[inline]
     pub fn page(&mut self) -> NonNull<kernel::bindings::page> {
-        // SAFETY: By the type invariant.
-        let page = unsafe { bindings::swapvma_read_page(self.0.as_ptr()) };
-        // SAFETY: By the boundary, a read has a page until it is complete.
-        unsafe { NonNull::new_unchecked(page) }
+        self.prepare();
+        self.raw_page()
+    }
+
+    /// Fills the page with a copy of another. Any context.
+    #[inline]
+    pub fn fill(&mut self, from: &PageBytes) {
+        self.is_ready = true;
+        // SAFETY: By the type invariant; `from` is a page.
+        unsafe { bindings::swapvma_read_fill(self.read.as_ptr(), from.as_ptr().cast()) };
     }
 
     /// Returns the bytes to fill, which are zeroes at first. Any context.
@@ -89,14 +137,17 @@ impl Read {
     /// Hands the read back: the page is filled, or cannot be read, which is a
     /// SIGBUS for that page only. The slot stays in either case. Any context.
     #[inline]
-    pub fn complete(self, result: Result) {
+    pub fn complete(mut self, result: Result) {
         let error = match result {
-            Ok(()) => 0,
+            Ok(()) => {
+                self.prepare();
+                0
+            }
             Err(error) => error.to_errno(),
         };
         let this = ManuallyDrop::new(self);
         // SAFETY: By the type invariant; nothing uses the read afterwards.
-        unsafe { bindings::swapvma_read_complete(this.0.as_ptr(), error) };
+        unsafe { bindings::swapvma_read_complete(this.read.as_ptr(), error) };
     }
 }
 
@@ -104,6 +155,6 @@ impl Drop for Read {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariant; nothing uses the read afterwards.
-        unsafe { bindings::swapvma_read_complete(self.0.as_ptr(), EIO.to_errno()) };
+        unsafe { bindings::swapvma_read_complete(self.read.as_ptr(), EIO.to_errno()) };
     }
 }

@@ -4,7 +4,11 @@
 //! says what each does.
 
 use super::Inner;
-use crate::bindings;
+use crate::{
+    bindings,
+    error::code, //
+};
+use kernel::prelude::*;
 
 /// Turns the boundary's opaque batch into ours.
 ///
@@ -47,6 +51,27 @@ unsafe extern "C" fn swapvma_batch_page(
         // SAFETY: The batch holds a reference to the folio.
         Some(folio) => unsafe { bindings::swapvma_folio_page(folio.as_ptr()) },
         None => core::ptr::null_mut(),
+    }
+}
+
+/// # Safety
+///
+/// As [`from_c`]; `to` is valid for a page.
+#[no_mangle]
+unsafe extern "C" fn swapvma_batch_copy(
+    batch: *const bindings::swapvma_batch,
+    i: u32,
+    to: *mut c_void,
+) -> c_int {
+    // SAFETY: By the safety requirement.
+    let Some(folio) = unsafe { from_c(batch) }.folio(i as usize) else {
+        return code::EINVAL.to_errno();
+    };
+    // SAFETY: The batch holds a reference to the folio; the rest by the safety
+    // requirement.
+    match unsafe { bindings::swapvma_folio_copy(to, folio.as_ptr()) } {
+        0 => 0,
+        _ => code::EIO.to_errno(),
     }
 }
 

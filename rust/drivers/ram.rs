@@ -371,7 +371,9 @@ impl Driver for Ram {
     }
 
     fn swapin(region: &Region, mut read: Read) {
-        let result = region.store.get(read.slot(), read.length(), read.bytes());
+        let (slot, length) = (read.slot(), read.length());
+        // What decompresses to less than a page is an error.
+        let result = region.store.get(slot, length, read.overwrite());
         read.complete(result);
     }
 

@@ -233,10 +233,48 @@ bool swapvma_folio_hwpoison(const struct folio *folio)
 	return folio_contain_hwpoisoned_page((struct folio *)folio);
 }
 
+/*
+ * Whether copy_mc_to_kernel() is no more than memcpy(), than which copy_page() is
+ * faster. On x86 it recovers from memory errors with fast strings, and on servers
+ * that know a slower way, all of one vendor.
+ */
+static bool swapvma_copy_is_plain(void)
+{
+#if defined(CONFIG_X86)
+	return !static_cpu_has(X86_FEATURE_ERMS) &&
+	       boot_cpu_data.x86_vendor != X86_VENDOR_INTEL;
+#else
+	return !IS_ENABLED(CONFIG_ARCH_HAS_COPY_MC);
+#endif
+}
+
+/* copy_page() is for pages. */
+static void swapvma_copy(void *to, const void *from)
+{
+	if (PAGE_ALIGNED(to) && PAGE_ALIGNED(from))
+		copy_page(to, (void *)from);
+	else
+		memcpy(to, from, PAGE_SIZE);
+}
+
 /* Bytes not copied, which is 0 unless a memory error hit the page. */
 int swapvma_folio_copy(void *to, struct folio *folio)
 {
-	return copy_mc_to_kernel(to, folio_address(folio), PAGE_SIZE);
+	if (!swapvma_copy_is_plain())
+		return copy_mc_to_kernel(to, folio_address(folio), PAGE_SIZE);
+	swapvma_copy(to, folio_address(folio));
+	return 0;
+}
+
+/* Nobody else can see the page. */
+void swapvma_page_fill(struct page *page, const void *from)
+{
+	swapvma_copy(page_address(page), from);
+}
+
+void swapvma_folio_clear(struct folio *folio)
+{
+	clear_page(folio_address(folio));
 }
 
 void swapvma_folio_zero(struct folio *folio, size_t from, size_t to)

@@ -56,6 +56,8 @@ void swapvma_folio_unpin(struct folio *folio);
 pgoff_t swapvma_folio_index(const struct folio *folio);
 bool swapvma_folio_hwpoison(const struct folio *folio);
 int swapvma_folio_copy(void *to, struct folio *folio);
+void swapvma_page_fill(struct page *page, const void *from);
+void swapvma_folio_clear(struct folio *folio);
 void swapvma_folio_zero(struct folio *folio, size_t from, size_t to);
 void swapvma_write_protect(struct address_space *mapping, pgoff_t index,
 			   struct folio *folio);

@@ -33,8 +33,7 @@ impl Driver for Minimal {
 
     fn swapout(slots: Pin<&Slots>, batch: Batch) {
         batch.store_each(|batch, i| {
-            let mut page = batch.alloc_page()?;
-            batch.copy_page(i, page.bytes_mut())?;
+            let page = batch.copy_to_new(i)?;
             let first = 2 * batch.index(i).ok_or(EINVAL)? as usize;
             for slot in first..first + 2 {
                 if let Some(free @ None) = slots.lock().get_mut(slot) {
@@ -48,7 +47,7 @@ impl Driver for Minimal {
 
     fn swapin(slots: Pin<&Slots>, mut read: Read) {
         if let Some(Some(page)) = slots.lock().get(read.slot().as_usize()) {
-            read.bytes().copy_from_slice(page.bytes());
+            read.fill(page.bytes());
             read.complete(Ok(()));
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // error: E0624
-// message: associated function `with_flags` is private
+// message: associated function `of_owner` is private
 
 //! A driver in a module is registered with the module, which regions hold.
 
@@ -14,5 +14,5 @@ use swapvma_driver::{
 /// Registers code that may go away.
 pub fn init<T: Driver>() -> Result<Registration<T>> {
     // SAFETY: It is not.
-    unsafe { Registration::with_flags(core::ptr::null_mut(), 0) }
+    unsafe { Registration::of_owner(core::ptr::null_mut()) }
 }
