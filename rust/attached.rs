@@ -130,7 +130,8 @@ impl Attached {
     }
 
     fn is_passed_over(&self) -> bool {
-        self.passed_over_until.load() > now_ns()
+        let until = self.passed_over_until.load();
+        until != 0 && until > now_ns()
     }
 
     /// Passes the driver over for a while, if there is another one.

@@ -68,10 +68,11 @@ impl Mapping {
         };
     }
 
-    /// Whether an mlock keeps page `index` in memory. May sleep.
-    pub(crate) fn is_locked(self, index: u64) -> bool {
+    /// Whether an mlock keeps some of the pages from `first` to `last` in memory. May
+    /// sleep.
+    pub(crate) fn has_locked(self, first: u64, last: u64) -> bool {
         // SAFETY: By the type invariant the mapping is valid.
-        unsafe { ours::swapvma_mapping_locked(self.0.as_ptr(), index as usize) }
+        unsafe { ours::swapvma_mapping_locked(self.0.as_ptr(), first as usize, last as usize) }
     }
 
     /// Makes the next store to page `index` fault. The folio is locked, so
@@ -226,6 +227,12 @@ impl Folio {
     pub(crate) fn is_dirty(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { ours::swapvma_folio_test_dirty(self.0.as_ptr()) }
+    }
+
+    /// Whether the page may repeat a word. Stale on return.
+    pub(crate) fn may_repeat(&self) -> bool {
+        // SAFETY: By the type invariant the folio is valid.
+        unsafe { ours::swapvma_folio_may_repeat(self.0.as_ptr()) }
     }
 
     /// Marks the page as changed.

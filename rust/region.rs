@@ -131,9 +131,12 @@ pub(crate) struct Region {
     /// What the swapper is asked to do.
     #[pin]
     pub(crate) work: SpinLock<Work>,
-    /// Tasks that wait for the limit, a read, a batch or a request.
+    /// Tasks that wait for the limit, a read or a batch.
     #[pin]
     pub(crate) wait: WaitQueue,
+    /// Tasks that wait for a request.
+    #[pin]
+    pub(crate) answered: WaitQueue,
     #[pin]
     queue_links: ListLinks,
     #[pin]
@@ -226,6 +229,7 @@ impl Region {
                 next_read: Word::new(0),
                 work <- kernel::new_spinlock!(Work::new(), "swapvma_work"),
                 wait <- WaitQueue::new(c"swapvma_region_wait", kernel::static_lock_class!()),
+                answered <- WaitQueue::new(c"swapvma_region_wait", kernel::static_lock_class!()),
                 queue_links <- ListLinks::new(),
                 tracker <- AtomicTracker::new(),
             }? Error),
@@ -427,6 +431,7 @@ impl Region {
         drop(self.work.lock());
         self.drivers.home();
         self.wait.wake_all();
+        self.answered.wake_all();
     }
 
     /// Asks the swapper to bring the region below its limit. Any context but

@@ -35,7 +35,6 @@ use crate::{
     oom,
     record::Record,
     region::{
-        Found,
         OpenRegion,
         Region, //
     },
@@ -45,6 +44,7 @@ use crate::{
     },
     writeback, //
 };
+use core::ops::Range;
 use kernel::sync::Arc;
 
 /// What became of some pages.
@@ -72,11 +72,17 @@ pub(crate) struct Candidates {
 
 impl Candidates {
     /// None.
+    #[inline]
     pub(crate) fn new() -> Self {
         Self {
             indexes: [0; BATCH_PAGES],
             len: 0,
         }
+    }
+
+    /// None any more.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// Adds a page; `false` if there are enough already.
@@ -125,20 +131,26 @@ pub(crate) fn for_each_run(indexes: impl Iterator<Item = u64>, mut unmap: impl F
 /// A page that a batch may take.
 type Taken = Option<(u64, Locked)>;
 
+/// Pages of a short run: to make arrays for a whole batch would cost more than what
+/// is done to them.
+const FEW: usize = 8;
+
+/// Pages that leave memory at once where a driver is not called, on the stack of
+/// somebody's allocation.
+const SOME: usize = 16;
+
 /// Slots of copies that nobody needs any more. The driver hears of them when no
 /// folio is locked and no batch is in flight: it may sleep, and somebody waits
 /// for either.
-pub(crate) struct Stale {
-    slots: [Option<Slot>; 2 * BATCH_PAGES],
+pub(crate) struct Stale<'a> {
+    slots: &'a mut [Option<Slot>],
     len: usize,
 }
 
-impl Stale {
-    fn new() -> Self {
-        Self {
-            slots: [None; 2 * BATCH_PAGES],
-            len: 0,
-        }
+impl<'a> Stale<'a> {
+    /// None yet; there is room for two for each page.
+    fn new(slots: &'a mut [Option<Slot>]) -> Self {
+        Self { slots, len: 0 }
     }
 
     /// Adds a slot: at most one for each page before it is written, and one
@@ -154,7 +166,7 @@ impl Stale {
     }
 
     fn discard(self, region: &Region) {
-        for slot in self.slots.iter().flatten() {
+        for slot in self.slots.iter().take(self.len).flatten() {
             region.discard(*slot);
         }
     }
@@ -188,15 +200,30 @@ fn run_moving(
     let Some(attached) = usable else {
         return without_driver(region, operation, candidates);
     };
-    let driver = attached.driver();
-    let mut pages: [Taken; BATCH_PAGES] = [const { None }; BATCH_PAGES];
     let indexes = candidates.sorted();
+    if indexes.len() <= FEW {
+        let (pages, slots) = (&mut [const { None }; FEW], &mut [None; 2 * FEW]);
+        return run_on(region, attached, operation, indexes, pages, slots);
+    }
+    let pages = &mut [const { None }; BATCH_PAGES];
+    let slots = &mut [None; 2 * BATCH_PAGES];
+    run_on(region, attached, operation, indexes, pages, slots)
+}
+
+/// As [`run_moving`], in what has room for all candidates.
+fn run_on(
+    region: &OpenRegion,
+    attached: &Arc<Attached>,
+    operation: Operation,
+    indexes: &[u64],
+    pages: &mut [Taken],
+    slots: &mut [Option<Slot>],
+) -> Outcome {
+    let driver = attached.driver();
     let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else {
         return Outcome::default();
     };
-    for (page, &index) in pages.iter_mut().zip(indexes) {
-        *page = grab(region, operation, index).map(|locked| (index, locked));
-    }
+    let pages = grab_all(region, operation, indexes, pages);
     let Some(ticket) = region.enter_flight(first..last + 1) else {
         return Outcome::default();
     };
@@ -209,16 +236,11 @@ fn run_moving(
         driver.name(),
     );
     let paging = oom::Paging::begin(&driver.batch_since);
-    let mut stale = Stale::new();
+    let mut stale = Stale::new(slots);
     let mut outcome = match operation {
-        Operation::Swapout => evict(
-            region,
-            Some((&driver.batch, ticket, &mut stale)),
-            &mut pages,
-        ),
-        Operation::Launder => launder(region, &driver.batch, ticket, &mut pages, &mut stale),
+        Operation::Swapout => evict(region, Some((&driver.batch, ticket, &mut stale)), pages),
+        Operation::Launder => launder(region, &driver.batch, ticket, pages, &mut stale),
     };
-    drop(pages);
     let mut answers = Answers::default();
     if driver.batch.len() == 0 {
         region.leave_flight(ticket);
@@ -249,7 +271,7 @@ fn without_driver(
         },
         Operation::Launder => {
             let dirty = candidates.sorted().iter().filter(|&&index| {
-                grab(region, operation, index).is_some_and(|page| page.is_dirty())
+                grab(region, operation, index, false).is_some_and(|page| page.is_dirty())
             });
             Outcome {
                 done: 0,
@@ -261,18 +283,15 @@ fn without_driver(
 
 /// Makes room in the store: gives up the copies of pages that were written to since.
 fn discard_stale(region: &Region, candidates: &mut Candidates) {
-    let mut stale = Stale::new();
     for &index in candidates.sorted() {
-        stale.push(take_stale(region, index));
+        if let Some(slot) = take_stale(region, index) {
+            region.discard(slot);
+        }
     }
-    stale.discard(region);
 }
 
 fn take_stale(region: &Region, index: u64) -> Option<Slot> {
-    let Found::Page(folio) = region.find(index) else {
-        return None;
-    };
-    let page = folio.try_lock().ok()?;
+    let page = region.find_resident(index)?.try_lock().ok()?;
     if !region.owns(&page) || !page.is_dirty() {
         return None;
     }
@@ -286,21 +305,32 @@ fn take_stale(region: &Region, index: u64) -> Option<Slot> {
     slot
 }
 
-/// Locks a resident page. A page that leaves memory must not be kept there by
-/// anything, and is not waited for.
-fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
-    let is_resident = || matches!(region.table.peek(index), State::Resident(_));
-    if !is_resident() {
-        return None;
-    }
-    let Found::Page(folio) = region.find(index) else {
-        return None;
+/// Locks the pages, in order, that [`grab`] can get.
+fn grab_all<'a>(
+    region: &Region,
+    operation: Operation,
+    indexes: &[u64],
+    pages: &'a mut [Taken],
+) -> &'a mut [Taken] {
+    let mlocks = match (operation, indexes.first(), indexes.last()) {
+        (Operation::Swapout, Some(&first), Some(&last)) => region.has_mlocked(first, last),
+        _ => false,
     };
+    for (page, &index) in pages.iter_mut().zip(indexes) {
+        *page = grab(region, operation, index, mlocks).map(|locked| (index, locked));
+    }
+    pages.get_mut(..indexes.len()).unwrap_or_default()
+}
+
+/// Locks a resident page. A page that leaves memory must not be kept there by
+/// anything, which may be an mlock if there are `mlocks`, and is not waited for.
+fn grab(region: &Region, operation: Operation, index: u64, mlocks: bool) -> Option<Locked> {
+    let folio = region.find_resident(index)?;
     // From here on, what was found may be another page's, or none.
     flaw::hold(Flaw::HoldSwapper);
     let page = match operation {
         Operation::Swapout => {
-            let mlocked = region.is_mlocked(index);
+            let mlocked = mlocks && region.is_mlocked(index);
             if mlocked || folio.is_unevictable() {
                 region.is_unevictable(&region.table.lock(index)?, mlocked);
                 return None;
@@ -309,6 +339,7 @@ fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
         }
         Operation::Launder => folio.lock(),
     };
+    let is_resident = || matches!(region.table.peek(index), State::Resident(_));
     let is_current = region.owns(&page) && is_resident();
     (is_current || flaw::is(Flaw::StaleRecord)).then_some(page)
 }
@@ -316,27 +347,68 @@ fn grab(region: &Region, operation: Operation, index: u64) -> Option<Locked> {
 /// Drops those of the candidates that need no write. Returns how many. For the
 /// shrinker: no driver is called.
 pub(crate) fn drop_clean(region: &OpenRegion, candidates: &mut Candidates) -> u64 {
-    // On the stack of somebody's allocation: a few at a time.
-    const FEW: usize = 16;
     let mut dropped = 0;
-    for indexes in candidates.sorted().chunks(FEW) {
-        let mut pages: [Taken; FEW] = [const { None }; FEW];
-        for (page, &index) in pages.iter_mut().zip(indexes) {
-            *page = grab(region, Operation::Swapout, index)
-                .filter(|page| !page.is_dirty())
-                .map(|locked| (index, locked));
+    for indexes in candidates.sorted().chunks(SOME) {
+        let mut pages = [const { None }; SOME];
+        let pages = grab_all(region, Operation::Swapout, indexes, &mut pages);
+        for page in pages.iter_mut() {
+            *page = page.take().filter(|(_, page)| !page.is_dirty());
         }
-        dropped += evict(region, None, &mut pages).done;
+        dropped += evict(region, None, pages).done;
     }
     region.wait.wake_all();
     dropped
+}
+
+/// Pages out, in the calling task, pages from the start of a range on, up to the first
+/// one that the swapper has to see. Returns how many there were, and the rest of the
+/// range. May sleep.
+pub(crate) fn evict_simple(region: &OpenRegion, mut range: Range<u64>) -> (u64, Range<u64>) {
+    let mut done = 0;
+    while !range.is_empty() {
+        let some = range.start..range.end.min(range.start + SOME as u64);
+        let mlocks = region.has_mlocked(some.start, some.end - 1);
+        let mut pages = [const { None }; SOME];
+        let len = (some.end - some.start) as usize;
+        let pages = pages.get_mut(..len).unwrap_or_default();
+        let (mut left, mut taken) = (some.end, 0);
+        for (page, index) in pages.iter_mut().zip(some.clone()) {
+            match region.table.peek(index) {
+                State::Resident(_) => {
+                    *page = grab(region, Operation::Swapout, index, mlocks)
+                        .filter(is_simple)
+                        .map(|locked| (index, locked));
+                    taken += u64::from(page.is_some());
+                }
+                State::Writing(_) => {}
+                _ => continue,
+            }
+            if page.is_none() {
+                left = index;
+                break;
+            }
+        }
+        let evicted = evict(region, None, pages).done;
+        done += evicted;
+        range.start = if evicted == taken { left } else { some.start };
+        if range.start != some.end {
+            break;
+        }
+    }
+    region.wait.wake_all();
+    (done, range)
+}
+
+/// Whether a page needs no driver to leave memory, as far as can be seen.
+fn is_simple(page: &Locked) -> bool {
+    !page.is_held() && (!page.is_dirty() || page.may_repeat())
 }
 
 /// Unmaps the pages, frees those that need no write and fills the batch, if
 /// there is one, with the others.
 fn evict(
     region: &OpenRegion,
-    mut batch: Option<(&Inner, Ticket, &mut Stale)>,
+    mut batch: Option<(&Inner, Ticket, &mut Stale<'_>)>,
     pages: &mut [Taken],
 ) -> Outcome {
     let mut outcome = Outcome::default();
@@ -435,8 +507,8 @@ fn launder(
     region: &OpenRegion,
     batch: &Inner,
     ticket: Ticket,
-    pages: &mut [Taken; BATCH_PAGES],
-    stale: &mut Stale,
+    pages: &mut [Taken],
+    stale: &mut Stale<'_>,
 ) -> Outcome {
     let mut outcome = Outcome::default();
     for taken in pages.iter_mut() {

@@ -17,6 +17,10 @@ use crate::{
     driver::Registered,
     entry::State,
     error::Result,
+    flaw::{
+        self,
+        Flaw, //
+    },
     kthread,
     limit::BATCH_PAGES,
     list_lru::Visited,
@@ -70,7 +74,30 @@ struct Request {
     pages: Range<u64>,
 }
 
+impl Request {
+    /// Whether it is little more than to look at the pages, of which none may need the
+    /// swapper, to ask it.
+    fn is_short(&self) -> bool {
+        self.pages.end.saturating_sub(self.pages.start) <= BATCH_PAGES as u64
+    }
+}
+
 impl Work {
+    /// Begins a request, of which `done` pages are done; `false` while there is one.
+    fn begin(&mut self, done: u64) -> bool {
+        if self.busy {
+            return false;
+        }
+        self.busy = true;
+        self.outcome = Outcome { done, refused: 0 };
+        true
+    }
+
+    /// Returns what became of request `token`, if it was answered.
+    fn answer(&self, token: u64) -> Option<Outcome> {
+        (self.answered >= token).then_some(self.outcome)
+    }
+
     /// Nothing.
     pub(crate) const fn new() -> Self {
         Self {
@@ -99,18 +126,26 @@ pub(crate) fn request(
     pages: Range<u64>,
 ) -> Result<Outcome> {
     lockdep::wait_for_swapper();
-    let asked = Request { operation, pages };
-    region.wait.wait(Signals::Kill, || {
-        !core::mem::replace(&mut region.work.lock().busy, true)
-    })?;
-    region.work.lock().outcome = Outcome::default();
+    let mut asked = Request { operation, pages };
+    let mut done = 0;
+    // A test that stops the swapper does not mean its own task.
+    let by_swapper = flaw::is(Flaw::HoldSwapper);
+    if operation == Operation::Swapout && asked.is_short() && !by_swapper {
+        (done, asked.pages) = swapout::evict_simple(region, asked.pages);
+        if asked.pages.is_empty() {
+            return Ok(Outcome { done, refused: 0 });
+        }
+    }
+    region
+        .answered
+        .wait(Signals::Kill, || region.work.lock().begin(done))?;
     let outcome = ask(region, &asked);
     {
         let mut work = region.work.lock();
         work.request = None;
         work.busy = false;
     }
-    region.wait.wake_all();
+    region.answered.wake_all();
     outcome
 }
 
@@ -125,12 +160,13 @@ fn ask(region: &OpenRegion, asked: &Request) -> Result<Outcome> {
             work.asked
         };
         home.driver().enqueue(region);
-        let is_answered = || region.work.lock().answered >= token;
-        region
-            .wait
-            .wait(Signals::Kill, || is_answered() || home.is_out())?;
-        if is_answered() {
-            return Ok(region.work.lock().outcome);
+        let mut outcome = None;
+        region.answered.wait(Signals::Kill, || {
+            outcome = region.work.lock().answer(token);
+            outcome.is_some() || home.is_out()
+        })?;
+        if let Some(outcome) = outcome.or_else(|| region.work.lock().answer(token)) {
+            return Ok(outcome);
         }
     }
     // What needs no driver can be done here.
@@ -186,6 +222,7 @@ pub(crate) fn leave(driver: &Registered) {
             region.kicked.store_release(0);
         }
         region.wait.wake_all();
+        region.answered.wake_all();
     }
 }
 
@@ -277,13 +314,13 @@ fn answer(region: &OpenRegion, home: &Arc<Attached>, request: Request, asked: u6
             });
             drop(work);
             if !region.enqueue() {
-                region.wait.wake_all();
+                region.answered.wake_all();
             }
         }
         _ => {
             work.answered = asked;
             drop(work);
-            region.wait.wake_all();
+            region.answered.wake_all();
         }
     }
 }
@@ -318,7 +355,7 @@ fn walk(
                 return (outcome, Some(rest));
             }
             outcome.add(step);
-            candidates = Candidates::new();
+            candidates.clear();
             first = index;
             turns += 1;
         }

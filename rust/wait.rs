@@ -60,20 +60,14 @@ impl WaitQueue {
         })
     }
 
-    /// Wakes all waiters. Any context: the lock is taken with interrupts off.
+    /// Wakes all waiters, if there are any. Any context: the lock is taken with
+    /// interrupts off.
     pub(crate) fn wake_all(&self) {
         // The kernel turns them off itself.
         #[cfg(CONFIG_LOCKDEP)]
         let _irqs_off = crate::lockdep::IrqsOff::enter();
-        // SAFETY: The queue was initialised; null is no key.
-        unsafe {
-            bindings::__wake_up(
-                self.head.get(),
-                bindings::TASK_NORMAL,
-                0,
-                core::ptr::null_mut(),
-            )
-        };
+        // SAFETY: The queue was initialised.
+        unsafe { ours::swapvma_wake_all(self.head.get()) };
     }
 
     /// Sleeps until `done` returns true. May sleep; `done` is called in the

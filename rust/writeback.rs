@@ -47,7 +47,7 @@ pub(crate) fn submit(
     region: &OpenRegion,
     attached: &Arc<Attached>,
     ticket: Ticket,
-    stale: &mut Stale,
+    stale: &mut Stale<'_>,
 ) -> (Outcome, Answers) {
     let driver = attached.driver();
     let batch = &driver.batch;
@@ -111,7 +111,7 @@ pub(crate) fn submit(
 }
 
 /// Applies the driver's answers.
-fn apply(region: &Region, attached: &Attached, stale: &mut Stale) -> (Outcome, Answers) {
+fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcome, Answers) {
     let batch = &attached.driver().batch;
     let mut outcome = Outcome::default();
     let mut answers = Answers::none(batch.len());

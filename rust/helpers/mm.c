@@ -149,6 +149,16 @@ void swapvma_folio_clear_dirty(struct folio *folio)
 	folio_clear_dirty(folio);
 }
 
+/* Others may write to the page meanwhile. */
+bool swapvma_folio_may_repeat(const struct folio *folio)
+{
+	const unsigned long *words = folio_address(folio);
+	unsigned long first = READ_ONCE(words[0]);
+
+	return first == READ_ONCE(words[PAGE_SIZE / sizeof(*words) / 2]) &&
+	       first == READ_ONCE(words[PAGE_SIZE / sizeof(*words) - 1]);
+}
+
 bool swapvma_folio_mapped(const struct folio *folio)
 {
 	return folio_mapped(folio);
@@ -190,18 +200,19 @@ static bool swapvma_vma_locks(const struct vm_area_struct *vma)
 }
 
 /*
- * Whether a mapping keeps the page at @index with mlock. The folio's flag says so
+ * Whether a mapping keeps pages from @first to @last with mlock. The folio's flag says so
  * only until the first of several munlocks: the core corrects that when it unmaps
  * a page of an LRU list, which ours are not.
  */
-bool swapvma_mapping_locked(struct address_space *mapping, pgoff_t index)
+bool swapvma_mapping_locked(struct address_space *mapping, pgoff_t first,
+			    pgoff_t last)
 {
 	struct vm_area_struct *vma;
 	bool locked = false;
 
 	i_mmap_lock_read(mapping);
-	for (vma = swapvma_vma_tree_iter_first(&mapping->i_mmap, index, index);
-	     vma && !locked; vma = swapvma_vma_tree_iter_next(vma, index, index))
+	for (vma = swapvma_vma_tree_iter_first(&mapping->i_mmap, first, last);
+	     vma && !locked; vma = swapvma_vma_tree_iter_next(vma, first, last))
 		locked = swapvma_vma_locks(vma);
 	i_mmap_unlock_read(mapping);
 	return locked;
@@ -385,6 +396,16 @@ void swapvma_semaphore_init(struct semaphore *semaphore)
 {
 	sema_init(semaphore, 1);
 	lockdep_set_class_and_name(&semaphore->lock, &swapvma_turn_key, "swapvma_turn");
+}
+
+/*
+ * Whoever waits is in the queue before it looks at what the caller changed. With
+ * lockdep the lock is taken either way, for lockdep to see.
+ */
+void swapvma_wake_all(struct wait_queue_head *queue)
+{
+	if (IS_ENABLED(CONFIG_LOCKDEP) || wq_has_sleeper(queue))
+		wake_up_all(queue);
 }
 
 struct workqueue_struct *swapvma_alloc_workqueue(const char *name)

@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 
 struct semaphore;
+struct wait_queue_head;
 struct workqueue_struct;
 
 /* A magazine of records and its lock, which are Rust's. */
@@ -46,10 +47,12 @@ bool swapvma_folio_test_dirty(const struct folio *folio);
 void swapvma_folio_set_dirty(struct folio *folio);
 void swapvma_folio_clear_dirty(struct folio *folio);
 bool swapvma_folio_mapped(const struct folio *folio);
+bool swapvma_folio_may_repeat(const struct folio *folio);
 struct page *swapvma_spare_page(bool reserves);
 bool swapvma_folio_unevictable(struct folio *folio);
 bool swapvma_folio_held(const struct folio *folio, int expected);
-bool swapvma_mapping_locked(struct address_space *mapping, pgoff_t index);
+bool swapvma_mapping_locked(struct address_space *mapping, pgoff_t first,
+			    pgoff_t last);
 bool swapvma_folio_pinned(struct folio *folio);
 void swapvma_folio_pin(struct folio *folio);
 void swapvma_folio_unpin(struct folio *folio);
@@ -72,6 +75,7 @@ u64 swapvma_vma_pages(const struct vm_area_struct *vma);
 struct swapvma_front *swapvma_front_here(void);
 struct swapvma_front *swapvma_front_of(unsigned int cpu);
 void swapvma_semaphore_init(struct semaphore *semaphore);
+void swapvma_wake_all(struct wait_queue_head *queue);
 struct workqueue_struct *swapvma_alloc_workqueue(const char *name);
 void swapvma_free_after_rcu(void *level);
 unsigned long swapvma_irq_save(void);

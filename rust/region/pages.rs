@@ -47,6 +47,15 @@ impl Region {
         }
     }
 
+    /// As [`Region::find`], but no page other than a resident one.
+    pub(crate) fn find_resident(&self, index: u64) -> Option<Folio> {
+        let entry = self.table.lock(index)?;
+        match entry.get() {
+            State::Resident(_) => Record::of(&entry).map(Record::folio),
+            _ => None,
+        }
+    }
+
     /// Whether a locked page is still in the region's table.
     pub(crate) fn owns(&self, page: &Locked) -> bool {
         page.is_attached(self.mapping())
@@ -251,7 +260,13 @@ impl Region {
 
     /// Whether an mlock keeps a page in memory. May sleep.
     pub(crate) fn is_mlocked(&self, index: u64) -> bool {
-        self.mappings.load() != 0 && self.mapping().is_locked(index)
+        self.has_mlocked(index, index)
+    }
+
+    /// Whether an mlock keeps some of the pages from `first` to `last` in memory. May
+    /// sleep.
+    pub(crate) fn has_mlocked(&self, first: u64, last: u64) -> bool {
+        self.mappings.load() != 0 && self.mapping().has_locked(first, last)
     }
 
     /// Whether something keeps the page of a locked entry in memory: an mlock, a
