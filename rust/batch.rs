@@ -122,6 +122,27 @@ struct Item {
 }
 
 impl Item {
+    /// Takes the page out, if the batch has it.
+    fn take_folio(&self) -> Option<Folio> {
+        let folio = NonNull::new(self.folio.load() as *mut kernel::bindings::folio)?;
+        self.folio.store_release(0);
+        // SAFETY: `push` put a reference there, and it is out now.
+        Some(unsafe { Folio::from_raw(folio) })
+    }
+
+    /// Returns the driver's answer.
+    fn answer(&self) -> Answer {
+        match bindings::swapvma_result(self.result.load() as u32) {
+            bindings::swapvma_result::SWAPVMA_STORED => {
+                Slot::new(self.slot.load()).map_or(Answer::Failed, Answer::Stored)
+            }
+            bindings::swapvma_result::SWAPVMA_KEPT => Answer::Kept,
+            bindings::swapvma_result::SWAPVMA_RETRY => Answer::Retry,
+            bindings::swapvma_result::SWAPVMA_NO_SPACE => Answer::NoSpace,
+            _ => Answer::Failed,
+        }
+    }
+
     /// Returns the page, if the batch has it, with a reference of the caller's.
     fn folio(&self) -> Option<Folio> {
         let folio = NonNull::new(self.folio.load() as *mut kernel::bindings::folio)?;
@@ -257,7 +278,6 @@ impl Inner {
         item.index.store_release(index);
         item.result
             .store_release(u64::from(bindings::swapvma_result::SWAPVMA_FAILED.0));
-        item.slot.store_release(u64::MAX);
         item.broken.store_release(0);
         item.length.store_release(PAGE_SIZE as u64);
         item.folio.store_release(folio.into_raw().as_ptr() as u64);
@@ -351,11 +371,6 @@ impl Inner {
         words
     }
 
-    /// Whether what the driver stores as page `i` is not the page.
-    pub(crate) fn is_broken(&self, i: usize) -> bool {
-        self.item(i).is_none_or(|item| item.broken.load() != 0)
-    }
-
     /// Takes one of the pages that the driver may have from the reserves.
     fn take_reserve(&self) -> bool {
         let mut left = self.reserves.load();
@@ -368,28 +383,15 @@ impl Inner {
         false
     }
 
-    /// Takes page `i` out of the batch.
-    pub(crate) fn take_folio(&self, i: usize) -> Option<Folio> {
-        let item = self.item(i)?;
-        let folio = NonNull::new(item.folio.load() as *mut kernel::bindings::folio)?;
-        item.folio.store_release(0);
-        // SAFETY: `push` put a reference there, and it is out now.
-        Some(unsafe { Folio::from_raw(folio) })
-    }
-
-    /// Returns the answer for page `i`.
-    pub(crate) fn answer(&self, i: usize) -> Answer {
-        let Some(item) = self.item(i) else {
-            return Answer::Failed;
-        };
-        match bindings::swapvma_result(item.result.load() as u32) {
-            bindings::swapvma_result::SWAPVMA_STORED => {
-                Slot::new(item.slot.load()).map_or(Answer::Failed, Answer::Stored)
+    /// Takes the pages out of the batch: calls `apply` with the number of each, the
+    /// page, its index, the driver's answer, and whether what the driver stores is not
+    /// the page.
+    pub(crate) fn take_all(&self, mut apply: impl FnMut(usize, Folio, u64, Answer, bool)) {
+        for (i, item) in self.items.iter().take(self.len()).enumerate() {
+            if let Some(folio) = item.take_folio() {
+                let (index, is_broken) = (item.index.load(), item.broken.load() != 0);
+                apply(i, folio, index, item.answer(), is_broken);
             }
-            bindings::swapvma_result::SWAPVMA_KEPT => Answer::Kept,
-            bindings::swapvma_result::SWAPVMA_RETRY => Answer::Retry,
-            bindings::swapvma_result::SWAPVMA_NO_SPACE => Answer::NoSpace,
-            _ => Answer::Failed,
         }
     }
 
@@ -452,9 +454,15 @@ mod tests {
     }
 
     fn empty(batch: &Inner) {
-        for i in 0..batch.len() {
-            drop(batch.take_folio(i));
-        }
+        batch.take_all(|_, folio, _, _, _| drop(folio));
+    }
+
+    fn is_broken(batch: &Inner, i: usize) -> bool {
+        batch.item(i).is_none_or(|item| item.broken.load() != 0)
+    }
+
+    fn answer(batch: &Inner, i: usize) -> Option<Answer> {
+        batch.item(i).map(Item::answer)
     }
 
     #[test]
@@ -474,7 +482,7 @@ mod tests {
         for stable in [false, true] {
             let batch = batch(stable, 3)?;
             batch.copy_pages();
-            let taken = batch.take_folio(1).ok_or(EIO)?;
+            let taken = batch.item(1).and_then(Item::take_folio).ok_or(EIO)?;
             let shown = batch.folio(1);
             assert_eq!(shown.is_some(), stable);
             if let Some(shown) = shown {
@@ -494,7 +502,7 @@ mod tests {
             (index != 1).then_some(Seal::Checksum(index + 1))
         });
         for i in 0..3 {
-            assert_eq!(batch.is_broken(i), i == 1);
+            assert_eq!(is_broken(&batch, i), i == 1);
             assert_eq!(batch.length(i), PAGE_SIZE);
             let copy = batch.copies().get(i).ok_or(EIO)?;
             // SAFETY: Nobody else uses the batch.
@@ -526,7 +534,7 @@ mod tests {
             Some(Seal::Checksum(1))
         });
         assert_eq!(seen, 3);
-        assert!(!batch.is_broken(0) && !batch.is_broken(2));
+        assert!(!is_broken(&batch, 0) && !is_broken(&batch, 2));
         empty(&batch);
         Ok(())
     }
@@ -536,7 +544,7 @@ mod tests {
         let batch = batch(true, 2)?;
         batch.submit(u64::MAX);
         batch.seal_pages(|_, _, _| Some(Seal::Checksum(1)));
-        assert!(batch.is_broken(0) && batch.is_broken(1));
+        assert!(is_broken(&batch, 0) && is_broken(&batch, 1));
         empty(&batch);
         Ok(())
     }
@@ -549,7 +557,7 @@ mod tests {
         assert!(batch.phase() == Phase::Done);
         batch.complete();
         assert!(batch.phase() == Phase::Done);
-        assert!(batch.answer(0) == Answer::Failed);
+        assert_eq!(answer(&batch, 0), Some(Answer::Failed));
         empty(&batch);
         Ok(())
     }
@@ -568,9 +576,9 @@ mod tests {
             (said::SWAPVMA_FAILED, 7, Answer::Failed),
             (said(5), 7, Answer::Failed),
         ];
-        for (result, slot, answer) in rows {
+        for (result, slot, meant) in rows {
             batch.set_answer(0, result, slot);
-            assert!(batch.answer(0) == answer);
+            assert_eq!(answer(&batch, 0), Some(meant));
             batch.set_answer(1, result, slot);
         }
         empty(&batch);

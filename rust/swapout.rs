@@ -373,17 +373,11 @@ pub(crate) fn evict_simple(region: &OpenRegion, mut range: Range<u64>) -> (u64, 
         let pages = pages.get_mut(..len).unwrap_or_default();
         let (mut left, mut taken) = (some.end, 0);
         for (page, index) in pages.iter_mut().zip(some.clone()) {
-            match region.table.peek(index) {
-                State::Resident(_) => {
-                    *page = grab(region, Operation::Swapout, index, mlocks)
-                        .filter(is_simple)
-                        .map(|locked| (index, locked));
-                    taken += u64::from(page.is_some());
-                }
-                State::Writing(_) => {}
-                _ => continue,
-            }
-            if page.is_none() {
+            let grabbed = grab(region, Operation::Swapout, index, mlocks).filter(is_simple);
+            if let Some(locked) = grabbed {
+                *page = Some((index, locked));
+                taken += 1;
+            } else if is_in_memory(region, index) {
                 left = index;
                 break;
             }
@@ -397,6 +391,12 @@ pub(crate) fn evict_simple(region: &OpenRegion, mut range: Range<u64>) -> (u64, 
     }
     region.wait.wake_all();
     (done, range)
+}
+
+/// Whether a page is in memory, in a batch in flight or not.
+fn is_in_memory(region: &Region, index: u64) -> bool {
+    let state = region.table.peek(index);
+    matches!(state, State::Resident(_) | State::Writing(_))
 }
 
 /// Whether a page needs no driver to leave memory, as far as can be seen.
@@ -425,14 +425,15 @@ fn evict(
             continue;
         };
         let mut fate = Fate::Stay;
+        let ticket = batch.as_ref().map(|(_, ticket, _)| *ticket);
         let evicted = region.evict(index, page, |entry, page| {
-            fate = settle(entry, page, batch.is_some());
+            fate = settle(entry, page, ticket);
             match fate {
                 Fate::Leave(then) => {
                     count_eviction(region, then);
                     Some(then)
                 }
-                Fate::Stay | Fate::Write => None,
+                Fate::Stay | Fate::Write(_) => None,
             }
         });
         match (evicted, fate, &mut batch) {
@@ -442,8 +443,9 @@ fn evict(
                     stale.push(slot);
                 }
             }
-            (Err(page), Fate::Write, Some((batch, ticket, stale))) => {
-                stale.push(enter(region, batch, *ticket, index, page));
+            (Err(page), Fate::Write(slot), Some((batch, _, stale))) => {
+                push(region, batch, index, page);
+                stale.push(slot);
             }
             // Pinned, or a munmap has yet to flush a TLB: another time.
             _ => {}
@@ -459,12 +461,14 @@ enum Fate {
     Stay,
     /// It leaves memory at once.
     Leave(State),
-    /// It has to be written first.
-    Write,
+    /// It has to be written first, and is being written from here on. The slot is
+    /// that of a stale copy.
+    Write(Option<Slot>),
 }
 
-/// Decides it. Under the entry bit.
-fn settle(entry: &LockedEntry<'_>, page: &Frozen, may_write: bool) -> Fate {
+/// Decides it, and begins to write it if there is a batch for that, of which `ticket`
+/// is. Under the entry bit.
+fn settle(entry: &mut LockedEntry<'_>, page: &Frozen, ticket: Option<Ticket>) -> Fate {
     let Some(slot) = Record::of(entry).map(Record::slot) else {
         return Fate::Stay;
     };
@@ -472,7 +476,7 @@ fn settle(entry: &LockedEntry<'_>, page: &Frozen, may_write: bool) -> Fate {
         // Without a copy, it was never written since it was made of zeroes.
         return Fate::Leave(slot.map_or(State::Empty, |slot| State::Swapped(Stored::Slot(slot))));
     }
-    if slot.is_some() && !may_write {
+    if slot.is_some() && ticket.is_none() {
         // The driver has to hear that its copy is stale, not in an allocation.
         return Fate::Stay;
     }
@@ -481,8 +485,9 @@ fn settle(entry: &LockedEntry<'_>, page: &Frozen, may_write: bool) -> Fate {
     }
     match page.same_filled() {
         Some(fill) => Fate::Leave(State::Swapped(Stored::Fill(fill))),
-        None if may_write => Fate::Write,
-        None => Fate::Stay,
+        None => ticket
+            .and_then(|ticket| begin_write(entry, page, ticket))
+            .map_or(Fate::Stay, Fate::Write),
     }
 }
 
@@ -533,22 +538,30 @@ fn launder(
 /// Puts a dirty page into the batch: it is being written from here on. Returns
 /// the slot of the copy that is stale.
 fn enter(region: &Region, batch: &Inner, ticket: Ticket, index: u64, page: Locked) -> Option<Slot> {
-    let stale = {
-        let mut entry = region.table.lock(index)?;
-        let State::Resident(address) = entry.get() else {
-            return None;
-        };
-        let record = Record::of(&entry)?;
-        let stale = record.slot();
-        record.set_slot(None);
-        record.set_written_by(ticket.seq());
-        page.clear_dirty();
-        entry.set(State::Writing(address));
-        stale
+    let stale = begin_write(&mut region.table.lock(index)?, &page, ticket)?;
+    push(region, batch, index, page);
+    stale
+}
+
+/// A dirty page is being written from here on. Returns the slot of the copy that is
+/// stale; `None` if the page is not resident. Under the entry bit.
+fn begin_write(entry: &mut LockedEntry<'_>, page: &Locked, ticket: Ticket) -> Option<Option<Slot>> {
+    let State::Resident(address) = entry.get() else {
+        return None;
     };
+    let record = Record::of(entry)?;
+    let stale = record.slot();
+    record.set_slot(None);
+    record.set_written_by(ticket.seq());
+    page.clear_dirty();
+    entry.set(State::Writing(address));
+    Some(stale)
+}
+
+/// Puts a page that is being written into the batch.
+fn push(region: &Region, batch: &Inner, index: u64, page: Locked) {
     region.counters.writing.add(1);
     if batch.push(page.unlock(), index).is_err() {
         kernel::pr_err_once!("batch of more than {} pages\n", BATCH_PAGES);
     }
-    stale
 }

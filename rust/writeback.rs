@@ -116,13 +116,11 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcom
     let mut outcome = Outcome::default();
     let mut answers = Answers::none(batch.len());
     let (mut any_stored, mut any_failed, mut any_full) = (false, false, false);
-    for i in 0..batch.len() {
-        let (Some(folio), Some(index)) = (batch.take_folio(i), batch.index(i)) else {
-            continue;
-        };
+    let (operation, seq, place) = (batch.operation(), batch.seq(), attached.place());
+    batch.take_all(|i, folio, index, answer, is_broken| {
         region.counters.writing.sub(1);
-        let mut answer = answer_of(attached, i);
-        if batch.is_broken(i) {
+        let mut answer = of_driver(answer, place);
+        if is_broken {
             if let Answer::Stored(slot) = answer {
                 stale.push(Some(slot));
             }
@@ -152,38 +150,34 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcom
             Answer::Failed => &mut answers.failed,
             Answer::NoSpace | Answer::Kept | Answer::Retry => &mut answers.kept,
         } += 1;
-        let page = match batch.operation() {
+        let page = match operation {
             Operation::Swapout => folio.try_lock(),
             // Nobody holds it for long, and fsync wants an answer.
             Operation::Launder => Ok(folio.lock()),
         };
         match (answer, page) {
             (Answer::Stored(slot), Ok(page)) => {
-                let copy = Copy {
-                    slot,
-                    seal: batch.seal(i),
-                };
-                let (done, unused) = match batch.operation() {
-                    Operation::Swapout => stored(region, batch.seq(), index, page, copy),
-                    Operation::Launder => {
-                        (true, laundered(region, batch.seq(), index, &page, copy))
-                    }
+                let seal = region.integrity.as_ref().map(|_| batch.seal(i));
+                let copy = Copy { slot, seal };
+                let (done, unused) = match operation {
+                    Operation::Swapout => stored(region, seq, index, page, copy),
+                    Operation::Launder => (true, laundered(region, seq, index, &page, copy)),
                 };
                 outcome.done += u64::from(done);
                 stale.push(unused);
             }
             // A fault has the page: it is wanted again.
             (Answer::Stored(slot), Err(_)) => {
-                release(region, batch.seq(), index);
+                release(region, seq, index);
                 stale.push(Some(slot));
             }
             (_, page) => {
                 drop(page);
-                release(region, batch.seq(), index);
+                release(region, seq, index);
                 outcome.refused += 1;
             }
         }
-    }
+    });
     if any_failed || any_full {
         attached.pass_over();
     }
@@ -193,12 +187,10 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcom
     (outcome, answers)
 }
 
-/// Returns the answer for page `i`, with a slot that names the driver.
-fn answer_of(attached: &Attached, i: usize) -> Answer {
-    match attached.driver().batch.answer(i) {
-        Answer::Stored(slot) => slot
-            .of_driver(attached.place())
-            .map_or(Answer::Failed, Answer::Stored),
+/// Returns the answer with a slot that names the driver, which is at `place`.
+fn of_driver(answer: Answer, place: usize) -> Answer {
+    match answer {
+        Answer::Stored(slot) => slot.of_driver(place).map_or(Answer::Failed, Answer::Stored),
         other => other,
     }
 }
@@ -227,15 +219,15 @@ pub(crate) fn release(region: &Region, seq: u64, index: u64) {
 #[derive(Clone, Copy)]
 struct Copy {
     slot: Slot,
-    seal: Words,
+    seal: Option<Words>,
 }
 
 impl Copy {
     /// The page has this copy from here on. Under the entry bit.
     fn keep(self, region: &Region, index: u64, record: &Record) {
         record.set_slot(Some(self.slot));
-        if let Some(integrity) = &region.integrity {
-            integrity.keep(index, self.seal);
+        if let (Some(integrity), Some(seal)) = (&region.integrity, self.seal) {
+            integrity.keep(index, seal);
         }
     }
 }
@@ -263,24 +255,44 @@ fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, copy: Copy) -
 /// the slot if nobody needs it.
 fn stored(region: &Region, seq: u64, index: u64, page: Locked, copy: Copy) -> (bool, Option<Slot>) {
     let slot = copy.slot;
-    if !take_back(region, seq, index, &page, copy) {
-        // A store cancelled it, or it was punched.
-        return (false, Some(slot));
+    let page = match leave(region, seq, index, page, copy) {
+        Ok(()) => return (true, None),
+        Err(page) => page,
+    };
+    // Rescued by a load, or pinned: the copy is valid for as long as it is clean. If
+    // it is dirty, written through a pin, the next swapout discards the copy.
+    let is_ours = take_back(region, seq, index, &page, copy);
+    // A store cancelled it, or it was punched.
+    (false, (!is_ours).then_some(slot))
+}
+
+/// Takes a page that batch `seq` still writes out of memory, if nobody uses it and it
+/// is clean.
+///
+/// # Errors
+///
+/// The page, as it was.
+fn leave(
+    region: &Region,
+    seq: u64,
+    index: u64,
+    page: Locked,
+    copy: Copy,
+) -> core::result::Result<(), Locked> {
+    if page.is_mapped() || !region.owns(&page) {
+        return Err(page);
     }
-    if page.is_mapped() {
-        // Rescued by a load: the copy is valid for as long as it is clean.
-        return (false, None);
-    }
-    let evicted = region.evict(index, page, |_, page| {
-        // Dirty: written through a pin meanwhile. The next swapout discards
-        // the copy.
-        (!page.is_dirty()).then(|| {
-            region.counters.swapped.add(1);
-            region.counters.swapouts.count(1);
-            State::Swapped(Stored::Slot(slot))
-        })
+    let evicted = region.evict(index, page, |entry, page| {
+        Region::written_by(entry, seq)?;
+        if page.is_dirty() {
+            return None;
+        }
+        copy.keep(region, index, Record::of(entry)?);
+        region.counters.swapped.add(1);
+        region.counters.swapouts.count(1);
+        Some(State::Swapped(Stored::Slot(copy.slot)))
     });
-    (evicted.is_ok(), None)
+    evicted.map(|_| ())
 }
 
 /// The driver stored a page of a laundering. Returns the slot if nobody needs it.
@@ -319,12 +331,12 @@ pub(crate) fn reap(driver: &Registered) {
     }
     let flight = driver.flight.lock().take();
     if let Some(flight) = &flight {
-        for i in 0..batch.len() {
-            drop(batch.take_folio(i));
-            if let Answer::Stored(slot) = batch.answer(i) {
+        batch.take_all(|_, folio, _, answer, _| {
+            drop(folio);
+            if let Answer::Stored(slot) = answer {
                 flight.attached.discard(slot);
             }
-        }
+        });
     }
     batch.advance(Phase::Late, Phase::Idle);
     drop(flight);
