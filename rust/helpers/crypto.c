@@ -27,11 +27,21 @@ void swapvma_acomp_free(struct crypto_acomp *tfm)
 	crypto_free_acomp(tfm);
 }
 
+/*
+ * As ACOMP_REQUEST_ON_STACK(), but kernels that clear what is on the stack do not
+ * clear it first: what the codecs read is set below.
+ */
+#define REQUEST_ON_STACK(name, tfm)						\
+	char __##name##_req[sizeof(struct acomp_req) + MAX_SYNC_COMP_REQSIZE]	\
+		CRYPTO_MINALIGN_ATTR __uninitialized;				\
+	struct acomp_req *name =						\
+		acomp_request_on_stack_init(__##name##_req, (tfm))
+
 /* Returns the bytes written to @dst, or a negative errno. */
 int swapvma_acomp_compress(struct crypto_acomp *tfm, const u8 *src, u32 slen,
 			   u8 *dst, u32 dlen)
 {
-	ACOMP_REQUEST_ON_STACK(req, tfm);
+	REQUEST_ON_STACK(req, tfm);
 	int err;
 
 	acomp_request_set_src_nondma(req, src, slen);
@@ -44,7 +54,7 @@ int swapvma_acomp_compress(struct crypto_acomp *tfm, const u8 *src, u32 slen,
 int swapvma_acomp_decompress(struct crypto_acomp *tfm, struct scatterlist *src,
 			     u32 slen, u8 *dst, u32 dlen)
 {
-	ACOMP_REQUEST_ON_STACK(req, tfm);
+	REQUEST_ON_STACK(req, tfm);
 	int err;
 
 	acomp_request_set_src_sg(req, src, slen);
@@ -57,7 +67,7 @@ int swapvma_acomp_decompress(struct crypto_acomp *tfm, struct scatterlist *src,
 int swapvma_acomp_decompress_bytes(struct crypto_acomp *tfm, const u8 *src,
 				   u32 slen, u8 *dst, u32 dlen)
 {
-	ACOMP_REQUEST_ON_STACK(req, tfm);
+	REQUEST_ON_STACK(req, tfm);
 	int err;
 
 	acomp_request_set_src_nondma(req, src, slen);
