@@ -133,6 +133,8 @@ impl Drain {
 #[pin_data]
 pub(crate) struct Registered {
     ops: NonNull<bindings::swapvma_driver_ops>,
+    /// Bytes of the name, with its NUL.
+    name_len: usize,
     /// The batch of this driver's swapper; one at a time.
     #[pin]
     pub(crate) batch: batch::Inner,
@@ -327,11 +329,15 @@ unsafe fn check(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
 unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
     // SAFETY: By the safety requirement.
     unsafe { check(ops) }?;
+    // SAFETY: `check` saw the whole table, and a name.
+    let name = unsafe { CStr::from_char_ptr(ops.as_ref().name) };
+    let name_len = name.to_bytes_with_nul().len();
     // SAFETY: `check` saw the whole table.
     let stable = unsafe { ops.as_ref() }.flags & bindings::SWAPVMA_DRIVER_STABLE != 0;
     let driver = Arc::pin_init(
         try_pin_init!(Registered {
             ops,
+            name_len,
             batch <- batch::Inner::new(stable),
             batch_since: Word::new(0),
             flight <- kernel::new_spinlock!(None, "swapvma_flight"),
@@ -428,8 +434,11 @@ impl Registered {
 
     /// Returns the name.
     pub(crate) fn name(&self) -> &CStr {
-        // SAFETY: `check` saw a name; it lives as long as the table.
-        unsafe { CStr::from_char_ptr(self.ops().name) }
+        // SAFETY: `check` saw a name, of which `name_len` are the bytes; it lives as
+        // long as the table.
+        let bytes = unsafe { core::slice::from_raw_parts(self.ops().name.cast(), self.name_len) };
+        // SAFETY: The last byte is the NUL, and no other is.
+        unsafe { CStr::from_bytes_with_nul_unchecked(bytes) }
     }
 
     /// Prepares the driver for regions that hand out copies. May sleep and
