@@ -26,6 +26,7 @@ use crate::{
     writeback, //
 };
 use kernel::{
+    bindings,
     prelude::*,
     sync::Arc,
     time::{
@@ -62,6 +63,20 @@ pub(crate) unsafe fn init() {
 /// Nanoseconds of the monotonic clock.
 pub(crate) fn now_ns() -> u64 {
     u64::try_from(Monotonic::ktime_get()).unwrap_or(0)
+}
+
+/// Ticks of the timer, which cost less to read than [`now_ns`].
+pub(crate) fn ticks() -> u64 {
+    // SAFETY: The counter is there for as long as the kernel, which changes it in one
+    // step.
+    unsafe { (&raw const bindings::jiffies).read_volatile() as u64 }
+}
+
+/// Milliseconds since [`ticks`] returned `ticks`.
+pub(crate) fn ms_since(ticks: u64) -> u64 {
+    let passed = self::ticks().saturating_sub(ticks);
+    // SAFETY: No precondition.
+    unsafe { bindings::jiffies64_to_msecs(passed) }
 }
 
 /// A batch is in flight from here on.

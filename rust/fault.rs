@@ -155,13 +155,24 @@ impl Vmf {
         }
     }
 
-    /// Returns which pages around the fault are in no page table of the VMA: one
-    /// bit each, from a first index. May be stale on return.
-    fn unmapped_around(&self) -> (u64, u64) {
-        let mut first = 0;
+    /// Maps another locked page of the VMA's region for loads. Returns whether it was
+    /// mapped.
+    fn insert_neighbour(&self, page: &Locked) -> bool {
+        // SAFETY: By the type invariant; the folio is valid.
+        unsafe { ours::swapvma_vmf_insert_neighbour(self.0.as_ptr(), page.as_ptr()) }
+    }
+
+    /// Returns which pages `around` the fault, if they are wanted, and of `following`
+    /// ones are in no page table of the VMA. May be stale on return.
+    fn near(&self, around: bool, following: u64) -> ours::swapvma_near {
+        // CAST: No more than a window.
         // SAFETY: By the type invariant.
-        let unmapped = unsafe { ours::swapvma_vmf_unmapped_around(self.0.as_ptr(), &mut first) };
-        (first as u64, unmapped)
+        unsafe { ours::swapvma_vmf_near(self.0.as_ptr(), around, following as u32) }
+    }
+
+    /// Whether the fault came before, and gave up its lock.
+    fn comes_again(&self) -> bool {
+        self.has_flag(bindings::fault_flag_FAULT_FLAG_TRIED)
     }
 
     /// Returns a locked page from `->fault`.
@@ -175,8 +186,10 @@ impl Vmf {
 
 /// What a look at the entry asks the fault to do.
 enum Step {
-    /// Map this page.
+    /// Map this page, which was there.
     Map(Locked),
+    /// Map this page, which was made.
+    MapNew(Locked),
     /// Look again.
     Again,
     /// End like this.
@@ -204,7 +217,8 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
             return SIGBUS;
         }
         match look(&vmf, index) {
-            Step::Map(page) => return map(vmf, page, index),
+            Step::Map(page) => return map(vmf, page, index, true),
+            Step::MapNew(page) => return map(vmf, page, index, false),
             Step::Again => {}
             Step::End(outcome) => return outcome,
             Step::Limit => return vmf.retry(wait_for_limit),
@@ -215,10 +229,12 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
             Step::Read(read, target) if vmf.may_retry() => {
                 return MAJOR
                     | vmf.retry(|region| {
-                        read_ahead(region, index, read.source());
+                        let following = region.ahead.note(index);
+                        let is_over = read.begin(region, target);
+                        read_ahead(region, index, read.source(), following);
                         // The retry meets the outcome in the entry, unless the
                         // task dies and another one should read again.
-                        if read.run_in(region, target).is_err() && is_killed() {
+                        if read.end(is_over, region).is_err() && is_killed() {
                             read.reset(region);
                         }
                     });
@@ -257,14 +273,9 @@ fn unless_killed(result: Result) -> core::result::Result<(), Outcome> {
 
 fn look(vmf: &Vmf, index: u64) -> Step {
     let region = vmf.region();
-    match region.find(index) {
+    match region.find_touched(index) {
         Found::Page(folio) => match folio.try_lock() {
-            Ok(page) if region.owns(&page) => {
-                if region.touch(index) {
-                    region.counters.refaults.count(1);
-                }
-                Step::Map(page)
-            }
+            Ok(page) if region.owns(&page) => Step::Map(page),
             Ok(_) => Step::Again,
             Err(folio) if vmf.may_retry() => Step::Lock(folio),
             Err(folio) => {
@@ -283,7 +294,7 @@ fn look(vmf: &Vmf, index: u64) -> Step {
             if let Err(step) = reserve(vmf) {
                 return step;
             }
-            let step = start(region, index, slot, vmf.effort());
+            let step = start(region, index, slot, vmf.effort(), None);
             finish(
                 vmf,
                 step.map(|read| read.map(|(read, target)| Step::Read(read, target))),
@@ -304,7 +315,7 @@ fn create(vmf: &Vmf, index: u64, was: State) -> Step {
         return step;
     }
     let region = vmf.region();
-    let step = make(region, index, was, vmf.effort()).map(|page| page.map(Step::Map));
+    let step = make(region, index, was, vmf.effort()).map(|page| page.map(Step::MapNew));
     finish(vmf, step)
 }
 
@@ -404,8 +415,8 @@ fn wait_for_memory(region: &OpenRegion) {
         .store_release(u64::from(progress == Ok(false)));
 }
 
-/// Maps a page that is locked and in the table.
-fn map(vmf: Vmf, page: Locked, index: u64) -> Outcome {
+/// Maps a page that is locked and in the table, where it was before if `was_there`.
+fn map(vmf: Vmf, page: Locked, index: u64, was_there: bool) -> Outcome {
     let region = vmf.region();
     if index >= region.pages() {
         // Truncated since; the truncation is on its way to the page.
@@ -428,36 +439,52 @@ fn map(vmf: Vmf, page: Locked, index: u64) -> Outcome {
         outcome => {
             drop(page);
             if !write {
-                map_neighbours(&vmf);
+                map_neighbours(&vmf, index, was_there);
             }
             outcome
         }
     }
 }
 
-/// Maps resident pages around a load that are not mapped yet, so that touching
-/// them costs no fault. May sleep for a page table.
-fn map_neighbours(vmf: &Vmf) {
+/// Pages to lock at a time.
+const NEIGHBOURS: usize = 16;
+
+/// Maps resident pages near a load that are not mapped yet, so that touching them
+/// costs no fault: those around it, and those that follow it if faults go forward.
+/// When it had to be read, those that were read along with it. May sleep for a page
+/// table.
+fn map_neighbours(vmf: &Vmf, index: u64, was_there: bool) {
     let region = vmf.region();
-    let (first, mut unmapped) = vmf.unmapped_around();
-    while unmapped != 0 {
-        let index = first + u64::from(unmapped.trailing_zeros());
-        unmapped &= unmapped - 1;
-        if !matches!(region.table.peek(index), State::Resident(_)) {
-            continue;
+    let comes_again = vmf.comes_again();
+    let following = match (comes_again, was_there) {
+        (true, _) => region.ahead.brought(index),
+        (false, true) => region.ahead.note_resident(index),
+        (false, false) => 0,
+    };
+    if comes_again && following == 0 {
+        return;
+    }
+    let near = vmf.near(!comes_again, following);
+    let (first, mut left) = (near.first as u64, near.unmapped);
+    let mut unmapped = left;
+    while left != 0 {
+        let group = left & (u64::from(u16::MAX) << left.trailing_zeros());
+        left &= !group;
+        let mut pages = [const { None }; NEIGHBOURS];
+        region.lock_neighbours(first, group, &mut pages);
+        let size = region.pages();
+        for (index, page) in pages.iter_mut().map_while(Option::take) {
+            if index < size && vmf.insert_neighbour(&page) {
+                unmapped &= !(1 << (index - first));
+            }
         }
-        let Found::Page(folio) = region.find(index) else {
-            continue;
-        };
-        let Ok(page) = folio.try_lock() else {
-            continue;
-        };
-        if !region.owns(&page) || page.is_poisoned() || index >= region.pages() {
-            continue;
-        }
-        // The clock cannot tell a neighbour that is touched from others.
-        region.touch(index);
-        vmf.insert(index, &page, false);
+    }
+    if was_there && !comes_again {
+        // The page itself is mapped; those before it do not matter.
+        let seen = (index + 1).saturating_sub(first);
+        let next = (unmapped.checked_shr(seen as u32).unwrap_or(0)).trailing_zeros();
+        let next = (seen + u64::from(next)).min(u64::from(near.count));
+        region.ahead.expect(first + next);
     }
 }
 

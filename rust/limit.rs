@@ -96,6 +96,20 @@ impl Residency {
         }
     }
 
+    /// As [`Residency::try_reserve`], but `headroom` pages, given the limit, stay free.
+    pub(crate) fn try_reserve_below(&self, headroom: impl Fn(u64) -> u64) -> bool {
+        let limit = self.limit.load();
+        let most = limit.saturating_sub(headroom(limit));
+        let resident = self.resident.load();
+        // Somebody else's reservation in between is as good as a full house: the
+        // caller can do without.
+        let reserved = resident < most && self.resident.cmpxchg(resident, resident + 1).is_ok();
+        if reserved {
+            self.note(resident + 1);
+        }
+        reserved
+    }
+
     /// Reserves one page whatever the limit says, for a fault that cannot wait.
     pub(crate) fn force_reserve(&self) {
         self.note(self.resident.add(1) + 1);

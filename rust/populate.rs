@@ -24,6 +24,7 @@ use crate::{
     memcg::Stall,
     read::{
         Read,
+        Spare,
         Target, //
     },
     record,
@@ -151,7 +152,8 @@ fn read_in(region: &OpenRegion, index: u64, stored: Stored) -> Result<bool> {
             return Ok(made.is_some());
         }
     };
-    let started = start(region, index, slot, effort(region)).inspect_err(|_| region.unreserve())?;
+    let effort = effort(region);
+    let started = start(region, index, slot, effort, None).inspect_err(|_| region.unreserve())?;
     match started {
         None => {
             region.unreserve();
@@ -165,19 +167,21 @@ fn read_in(region: &OpenRegion, index: u64, stored: Stored) -> Result<bool> {
     }
 }
 
-/// Allocates a page and begins to read it; `None` if the entry changed meanwhile.
+/// Allocates a page and begins to read it; `None` if the entry changed meanwhile. As
+/// [`Read::start`].
 pub(crate) fn start(
     region: &Region,
     index: u64,
     slot: Slot,
     effort: Effort,
+    spare: Option<Spare>,
 ) -> Result<Option<(Arc<Read>, Target)>> {
     let mut target = prepare(region, false, effort)?;
     if region.integrity.is_some() {
         let _charging = region.share.owner().charge();
         target.staging = Some(NewPage::new(false, effort)?);
     }
-    Ok(Read::start(region, index, slot)?.map(|read| (read, target)))
+    Ok(Read::start(region, index, slot, spare)?.map(|read| (read, target)))
 }
 
 /// Does for a fault, without its lock, what that found no memory for. Whatever else
@@ -196,7 +200,7 @@ pub(crate) fn bring_in(region: &OpenRegion, index: u64, effort: Effort) -> Resul
         return Ok(());
     }
     let came_in = match was {
-        State::Swapped(Stored::Slot(slot)) => match start(region, index, slot, effort) {
+        State::Swapped(Stored::Slot(slot)) => match start(region, index, slot, effort, None) {
             Ok(Some((read, target))) => {
                 // As for a fault that reads: it meets the outcome in the entry.
                 if read.run_in(region, target).is_err() && is_killed() {
@@ -276,45 +280,64 @@ pub(crate) fn make(
     Ok(Some(page))
 }
 
-/// Starts to read the pages that follow, if faults go forward and the driver
-/// says that these are cheap to read along. Waits for none of them.
-pub(crate) fn read_ahead(region: &OpenRegion, index: u64, slot: Slot) {
+/// Brings in up to `wanted` of the pages that follow, as far as the driver says that
+/// these are cheap to read along. Waits for none of them, but calls the driver. No
+/// lock held.
+pub(crate) fn read_ahead(region: &OpenRegion, index: u64, slot: Slot, wanted: u64) {
     let mut next = index + 1;
-    if region.next_read.load() == index {
+    if wanted != 0 && !is_killed() {
         let attached = region.drivers.get(slot.driver());
         let hint = attached.map_or(0, |attached| attached.range_hint(index, slot));
-        let end = (next + hint.min(BATCH_PAGES as u64)).min(region.pages());
-        while next < end && read_one_ahead(region, next) {
+        let end = (next + wanted.min(hint)).min(region.pages());
+        let mut spare = None;
+        while next < end && read_one_ahead(region, next, &mut spare) {
             next += 1;
         }
     }
-    region.next_read.store_release(next);
+    region.ahead.expect(next);
 }
 
-/// Starts to read a page, if it is stored and there is room for it below the limit.
-pub(crate) fn read_one_ahead(region: &OpenRegion, index: u64) -> bool {
-    let State::Swapped(Stored::Slot(slot)) = region.table.peek(index) else {
-        return false;
+/// Brings in a page, or begins to, if there is room for it below the limit. Returns
+/// whether the next one may be of use.
+fn read_one_ahead(region: &OpenRegion, index: u64, spare: &mut Option<Spare>) -> bool {
+    let was = region.table.peek(index);
+    let stored = match was {
+        State::Swapped(stored) => stored,
+        State::Resident(_) | State::Writing(_) | State::Reading(_) => return true,
+        State::Empty | State::Poisoned | State::Dead => return false,
     };
-    if region.residency.excess(headroom(region)) != 0 || !region.residency.try_reserve() {
+    if !region.residency.try_reserve_below(headroom_below) {
         return false;
     }
-    match start(region, index, slot, Effort::Quick) {
-        Ok(Some((read, target))) => {
-            read.run_elsewhere(region.clone(), target);
-            true
+    let came_in = match stored {
+        Stored::Slot(slot) => {
+            let started = start(region, index, slot, Effort::Quick, spare.take());
+            started.map(|started| match started {
+                Some((read, target)) => {
+                    if read.begin(region, target) {
+                        *spare = Arc::into_unique_or_drop(read);
+                    }
+                    true
+                }
+                None => false,
+            })
         }
-        _ => {
-            region.unreserve();
-            false
-        }
+        Stored::Fill(_) => make(region, index, was, Effort::Quick).map(|page| page.is_some()),
+    };
+    if came_in != Ok(true) {
+        region.unreserve();
     }
+    came_in == Ok(true)
 }
 
 /// Pages that the swapper keeps free below the limit.
 pub(crate) fn headroom(region: &Region) -> u64 {
+    headroom_below(region.residency.limit())
+}
+
+fn headroom_below(limit: u64) -> u64 {
     const MOST: u64 = 2 * BATCH_PAGES as u64;
-    (region.residency.limit() / 4).min(MOST)
+    (limit / 4).min(MOST)
 }
 
 /// Waits until the region is below its limit, or cannot get there. No lock

@@ -17,6 +17,10 @@ use crate::{
     deadline,
     device,
     driver,
+    entry::{
+        State,
+        Stored, //
+    },
     error::Result,
     folio::{
         Effort,
@@ -165,7 +169,12 @@ fn out_and_in(region: &OpenRegion) -> Result {
     page.set_dirty();
     drop(page);
     swapper::request(region, Operation::Swapout, 0..1)?;
-    populate::read_one_ahead(region, 0);
+    if let State::Swapped(Stored::Slot(slot)) = region.table.peek(0) {
+        region.residency.force_reserve();
+        if let Some((read, target)) = populate::start(region, 0, slot, Effort::Firm, None)? {
+            read.run_elsewhere(region.clone(), target);
+        }
+    }
     drop(populate::obtain(region, 0)?);
     Ok(())
 }

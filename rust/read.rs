@@ -54,7 +54,8 @@ use kernel::{
     prelude::*,
     sync::{
         Arc,
-        SpinLock, //
+        SpinLock,
+        UniqueArc, //
     },
     workqueue::{
         impl_has_work,
@@ -90,9 +91,13 @@ pub(crate) struct Target {
 
 /// What a read needs until it is published.
 struct Job {
-    region: OpenRegion,
     target: Target,
+    /// For whoever publishes it, unless that is the task that called the driver.
+    region: Option<OpenRegion>,
 }
+
+/// A read that is over, and that nobody else has: the next one can be made of it.
+pub(crate) type Spare = Pin<UniqueArc<Read>>;
 
 /// A swapin in flight.
 #[pin_data]
@@ -107,7 +112,7 @@ pub(crate) struct Read {
     length: Word,
     /// Address of the page for the driver to fill.
     page: Word,
-    /// When it began, in nanoseconds.
+    /// When it began, in ticks.
     since: u64,
     phase: Word,
     /// Whether the driver failed to read it.
@@ -129,11 +134,16 @@ impl WorkItem for Read {
     type Pointer = Arc<Read>;
 
     fn run(this: Arc<Read>) {
+        let region = match &mut *this.job.lock() {
+            Some(job) => job.region.take(),
+            None => None,
+        };
+        let Some(region) = region else { return };
         // Nobody kills a reader.
         let _ = if this.phase.load() == NEW {
-            this.call()
+            this.call(&region)
         } else {
-            this.publish()
+            this.publish(&region)
         };
     }
 }
@@ -153,20 +163,8 @@ impl Token {
 }
 
 impl Read {
-    /// Begins to read page `index` from a slot: the entry becomes `Reading`.
-    /// `None` if it changed meanwhile. May sleep and allocate.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `EIO` if the driver is gone.
-    pub(crate) fn start(region: &Region, index: u64, from: Slot) -> Result<Option<Arc<Read>>> {
-        let Some(attached) = region.drivers.get(from.driver()) else {
-            // Drained meanwhile; the entry says something else then.
-            let locked = region.table.lock(index);
-            let stays = locked.is_some_and(|locked| locked.get() == stored_in(from));
-            return if stays { Err(code::EIO) } else { Ok(None) };
-        };
-        let read = Arc::pin_init(
+    fn new(attached: Arc<Attached>, index: u64, from: Slot) -> Result<Spare> {
+        let read = UniqueArc::pin_init(
             pin_init!(Read {
                 index,
                 source: from,
@@ -174,7 +172,7 @@ impl Read {
                 seal: [const { Word::new(0) }; SEAL_WORDS],
                 length: Word::new(PAGE_SIZE as u64),
                 page: Word::new(0),
-                since: deadline::now_ns(),
+                since: deadline::ticks(),
                 phase: Word::new(NEW),
                 error: Word::new(0),
                 late: Word::new(0),
@@ -184,6 +182,51 @@ impl Read {
             }),
             GFP_KERNEL,
         )?;
+        Ok(read)
+    }
+
+    /// Makes the read one of another page of the region, from the same driver.
+    fn renew(mut spare: Spare, index: u64, from: Slot) -> Spare {
+        let this = spare.as_mut().project();
+        *this.index = index;
+        *this.source = from;
+        *this.since = deadline::ticks();
+        // The region being the same, so is what `start` sets; the others are set before
+        // they are looked at.
+        this.phase.store_release(NEW);
+        this.late.store_release(0);
+        this.status.store_release(PENDING);
+        spare
+    }
+
+    /// Begins to read page `index` from a slot: the entry becomes `Reading`.
+    /// `None` if it changed meanwhile. May sleep and allocate, unless `spare` will do,
+    /// which was a read of the same region.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EIO` if the driver is gone.
+    pub(crate) fn start(
+        region: &Region,
+        index: u64,
+        from: Slot,
+        spare: Option<Spare>,
+    ) -> Result<Option<Arc<Read>>> {
+        let read: Arc<Read> = match spare {
+            Some(spare) if spare.attached.place() == from.driver() => {
+                Self::renew(spare, index, from)
+            }
+            _ => {
+                let Some(attached) = region.drivers.get(from.driver()) else {
+                    // Drained meanwhile; the entry says something else then.
+                    let locked = region.table.lock(index);
+                    let stays = locked.is_some_and(|locked| locked.get() == stored_in(from));
+                    return if stays { Err(code::EIO) } else { Ok(None) };
+                };
+                Self::new(attached, index, from)?
+            }
+        }
+        .into();
         let Some(mut locked) = region.table.lock(index) else {
             return Ok(None);
         };
@@ -240,8 +283,25 @@ impl Read {
     ///
     /// As [`Read::wait`].
     pub(crate) fn run_in(self: &Arc<Self>, region: &OpenRegion, target: Target) -> Result {
-        self.prepare(region.clone(), target);
-        if self.call() {
+        let is_over = self.begin(region, target);
+        self.end(is_over, region)
+    }
+
+    /// Calls the driver in the calling task. Returns whether the read is over: if not,
+    /// it goes on by itself. No lock held.
+    pub(crate) fn begin(self: &Arc<Self>, region: &OpenRegion, target: Target) -> bool {
+        self.prepare(region, target);
+        self.call(region)
+    }
+
+    /// Waits for the answer to what [`Read::begin`] began, unless it is over. No lock
+    /// held.
+    ///
+    /// # Errors
+    ///
+    /// As [`Read::wait`].
+    pub(crate) fn end(&self, is_over: bool, region: &Region) -> Result {
+        if is_over {
             return self.outcome();
         }
         self.wait(region)
@@ -250,11 +310,19 @@ impl Read {
     /// Reads in a reader thread, for which the caller may [`Read::wait`]. Does
     /// not sleep.
     pub(crate) fn run_elsewhere(self: &Arc<Self>, region: OpenRegion, target: Target) {
-        self.prepare(region, target);
+        self.prepare(&region, target);
+        self.leave_to_others(&region);
         reader::enqueue(self.clone());
     }
 
-    fn prepare(&self, region: OpenRegion, mut target: Target) {
+    /// Somebody else will publish the read.
+    fn leave_to_others(&self, region: &OpenRegion) {
+        if let Some(job) = &mut *self.job.lock() {
+            job.region = Some(region.clone());
+        }
+    }
+
+    fn prepare(&self, region: &Region, mut target: Target) {
         let page = target.staging.as_mut().unwrap_or(&mut target.page);
         if !self.attached.driver().fills() {
             // What it does not fill is nobody's memory.
@@ -263,17 +331,23 @@ impl Read {
         let driver = self.attached.driver().name();
         report::swapin_begin(region.id, self.index, self.source.get(), driver);
         self.page.store_release(page.as_page() as u64);
-        *self.job.lock() = Some(Job { region, target });
+        *self.job.lock() = Some(Job {
+            target,
+            region: None,
+        });
     }
 
     /// Calls the driver. Returns whether the read is over.
-    fn call(self: &Arc<Self>) -> bool {
+    fn call(self: &Arc<Self>, region: &OpenRegion) -> bool {
         self.phase.store_release(CALLED);
         self.attached.swapin(Token(self.clone()));
-        if self.phase.cmpxchg(CALLED, AWAY).is_ok() {
-            return false;
+        if self.phase.load() == CALLED {
+            self.leave_to_others(region);
+            if self.phase.cmpxchg(CALLED, AWAY).is_ok() {
+                return false;
+            }
         }
-        self.publish()
+        self.publish(region)
     }
 
     /// The driver answered. Any context.
@@ -297,24 +371,25 @@ impl Read {
     /// Applies the driver's answer. Process context; may sleep for windows. Returns
     /// whether it did: whoever is killed meanwhile leaves that to a reader, for all
     /// who share the read.
-    fn publish(self: &Arc<Self>) -> bool {
-        let Some(Job { region, mut target }) = self.job.lock().take() else {
+    fn publish(self: &Arc<Self>, region: &OpenRegion) -> bool {
+        let Some(Job { mut target, .. }) = self.job.lock().take() else {
             return true;
         };
-        let windows = self.reserve(&region);
+        let windows = self.reserve(region);
         if matches!(windows, Err(code::EINTR)) {
             drop(windows);
-            *self.job.lock() = Some(Job { region, target });
+            let region = Some(region.clone());
+            *self.job.lock() = Some(Job { target, region });
             reader::enqueue(self.clone());
             return false;
         }
-        let is_read = self.error.load() == 0 && self.is_genuine(&region, &mut target, windows);
+        let is_read = self.error.load() == 0 && self.is_genuine(region, &mut target, windows);
         let result = if is_read { Ok(()) } else { Err(code::EIO) };
         report::swapin_end(region.id, self.index, self.source.get(), result);
         let owned = if is_read {
-            self.succeed(&region, target)
+            self.succeed(region, target)
         } else {
-            self.fail(&region)
+            self.fail(region)
         };
         if !owned {
             // Punched meanwhile: nobody else knows the slot any more.
@@ -421,7 +496,7 @@ impl Read {
     pub(crate) fn wait(&self, region: &Region) -> Result {
         lockdep::wait_for_swapin();
         let over = || self.status.load() != PENDING || self.late.load() != 0;
-        let took = deadline::now_ns().saturating_sub(self.since) / 1_000_000;
+        let took = deadline::ms_since(self.since);
         let left = self.attached.driver().deadline_ms().saturating_sub(took);
         if !region.wait.wait_timeout(Signals::Kill, Some(left), over)? {
             self.miss_deadline(region);

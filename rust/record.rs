@@ -121,9 +121,10 @@ impl Record {
     /// Marks the page as unmapped by the clock, or as touched. Under the entry
     /// bit.
     pub(crate) fn set_aged(&self, aged: bool) {
-        self.set_flag(AGED, aged);
-        if !aged {
-            self.set_flag(STAYED, false);
+        if aged {
+            self.set_flag(AGED, true);
+        } else {
+            self.set_flag(AGED | STAYED, false);
         }
     }
 

@@ -9,6 +9,7 @@
 mod pages;
 
 use crate::{
+    ahead::Ahead,
     atomic::Word,
     attached::{
         Attached,
@@ -126,8 +127,8 @@ pub(crate) struct Region {
     pub(crate) queued: Word,
     /// Who may have taken slots out of the table that are yet to be discarded.
     pub(crate) movers: Word,
-    /// Page after the one that was last read from a driver.
-    pub(crate) next_read: Word,
+    /// What faults bring along.
+    pub(crate) ahead: Ahead,
     /// What the swapper is asked to do.
     #[pin]
     pub(crate) work: SpinLock<Work>,
@@ -226,7 +227,7 @@ impl Region {
                 in_swapout: Word::new(0),
                 queued: Word::new(0),
                 movers: Word::new(0),
-                next_read: Word::new(0),
+                ahead: Ahead::new(),
                 work <- kernel::new_spinlock!(Work::new(), "swapvma_work"),
                 wait <- WaitQueue::new(c"swapvma_region_wait", kernel::static_lock_class!()),
                 answered <- WaitQueue::new(c"swapvma_region_wait", kernel::static_lock_class!()),

@@ -9,6 +9,8 @@
 
 // Pure logic: no unsafe code, also built on the host.
 #[deny(unsafe_code)]
+mod ahead;
+#[deny(unsafe_code)]
 mod bitmap;
 #[deny(unsafe_code)]
 mod entry;

@@ -48,7 +48,10 @@ use crate::{
         Flaw, //
     },
 };
-use core::ops::Range;
+use core::{
+    ops::Range,
+    slice, //
+};
 
 type Leaf = LazyArray<Entry, FANOUT>;
 type Double = LazyArray<Leaf, FANOUT>;
@@ -59,12 +62,15 @@ type Quad = LazyArray<Triple, FANOUT>;
 pub(crate) const MAX_PAGES: u64 = Leaf::PAGES + Double::PAGES + Triple::PAGES + Quad::PAGES;
 
 /// A tree of levels, down to the single entry.
-trait Tree: 'static {
+trait Tree: Sized + 'static {
     /// Pages that the tree addresses.
     const PAGES: u64;
 
     /// Returns the entry of page `at`, if the levels above it are there.
     fn find<'a>(&'a self, at: u64, reading: &'a Reading) -> Option<&'a Entry>;
+
+    /// Returns the entries from page `at` of `trees` on, up to the end of a leaf.
+    fn row<'a>(trees: &'a [Self], at: u64, reading: &'a Reading) -> Option<&'a [Entry]>;
 
     /// Fills in a missing level above page `at` from `spare` and counts it in
     /// `levels`. Returns whether none is missing.
@@ -83,6 +89,11 @@ impl Tree for Entry {
     #[inline]
     fn find<'a>(&'a self, _at: u64, _reading: &'a Reading) -> Option<&'a Entry> {
         Some(self)
+    }
+
+    #[inline]
+    fn row<'a>(trees: &'a [Self], at: u64, _reading: &'a Reading) -> Option<&'a [Entry]> {
+        trees.get(at as usize..)
     }
 
     #[inline]
@@ -108,6 +119,12 @@ impl<T: Tree + Blank + Mortal> Tree for LazyArray<T, FANOUT> {
         self.get(reading)?
             .get((at / T::PAGES) as usize)?
             .find(at % T::PAGES, reading)
+    }
+
+    #[inline]
+    fn row<'a>(trees: &'a [Self], at: u64, reading: &'a Reading) -> Option<&'a [Entry]> {
+        let tree = trees.get((at / Self::PAGES) as usize)?;
+        T::row(tree.get(reading)?, at % Self::PAGES, reading)
     }
 
     fn fill(&self, at: u64, spare: &mut Option<Spare>, levels: &Word, reading: &Reading) -> bool {
@@ -224,6 +241,46 @@ impl Table {
     pub(crate) fn lock(&self, index: u64) -> Option<Locked<'_>> {
         let found = SpinScope::enter().guard(self, |table, reading| table.find(index, reading));
         Entry::lock(found?)
+    }
+
+    #[inline]
+    fn row<'a>(&'a self, index: u64, reading: &'a Reading) -> Option<&'a [Entry]> {
+        in_tree!(self, index, None, |tree, at| Tree::row(
+            slice::from_ref(tree),
+            at,
+            reading
+        ))
+    }
+
+    /// Calls `visit` with the entry bit of those pages that are resident: page
+    /// `first`, and those after it, for each bit of `pages`. As [`Table::lock`];
+    /// `visit` takes no lock but that of an LRU list.
+    pub(crate) fn lock_resident(
+        &self,
+        first: u64,
+        mut pages: u64,
+        mut visit: impl FnMut(u64, &Locked<'_>),
+    ) {
+        let reading = ReadScope::enter();
+        let (mut start, mut row): (u64, &[Entry]) = (first, &[]);
+        while pages != 0 {
+            let index = first + u64::from(pages.trailing_zeros());
+            pages &= pages - 1;
+            if index - start >= row.len() as u64 {
+                start = index;
+                row = self.row(index, &reading).unwrap_or_default();
+            }
+            let Some(entry) = row.get((index - start) as usize) else {
+                continue;
+            };
+            if !matches!(entry.peek(), State::Resident(_)) {
+                continue;
+            }
+            let guarded = SpinScope::enter().guard(entry, |entry, _| Some(entry));
+            if let Some(entry) = guarded.and_then(Entry::lock) {
+                visit(index, &entry);
+            }
+        }
     }
 
     /// As [`Table::lock`], but fills in the levels above the page. May sleep and

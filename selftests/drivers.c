@@ -431,17 +431,38 @@ TEST_F(stable, written_to_in_swapout)
 
 TEST_F(drivers, reads_ahead_in_order)
 {
+	/* The first may be by chance; then more and more, up to what is cheap. */
+	static const size_t ahead[] = { 0, 3, 15, 16, 16 };
+	size_t i, next = 0;
+
 	ASSERT_TRUE(sv_pageout_all(self->region.fd));
 	sv_set("hint", 16);
-	ASSERT_EQ(0, sv_touch_read(self->region.map));
-	ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, swapins) == 1 + 16));
-	/* These are there; the next one asks for more. */
-	ASSERT_EQ(0, sv_check_range(self->region.map, 1, 16, SV_TEXT, 1));
-	ASSERT_EQ(1 + 16, SV_STAT(self->region.fd, swapins));
-	ASSERT_EQ(0, sv_touch_read(self->region.map + 17 * SV_PAGE));
-	ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, swapins) == 2 * (1 + 16)));
+	for (i = 0; i < ARRAY_SIZE(ahead); i++) {
+		ASSERT_EQ(0, sv_touch_read(self->region.map + next * SV_PAGE));
+		next += 1 + ahead[i];
+		ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, swapins) == next));
+		/* These are there. */
+		ASSERT_EQ(0, sv_check_range(self->region.map, 0, next, SV_TEXT, 1));
+		ASSERT_EQ(next, SV_STAT(self->region.fd, swapins));
+	}
 	ASSERT_ALL_THERE(&self->region);
 	ASSERT_EQ(PAGES, SV_STAT(self->region.fd, swapins));
+}
+
+/* As many as went well before: a run that ends begins with none. */
+TEST_F(drivers, reads_ahead_anew_after_misses)
+{
+	static const size_t pages[] = { 0, 1, 5, 100, 60, 61 };
+	static const size_t ahead[] = { 0, 3, 15, 0, 0, 0 };
+	size_t i, swapins = 0;
+
+	ASSERT_TRUE(sv_pageout_all(self->region.fd));
+	sv_set("hint", 16);
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		ASSERT_EQ(0, sv_touch_read(self->region.map + pages[i] * SV_PAGE));
+		swapins += 1 + ahead[i];
+		ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, swapins) == swapins));
+	}
 }
 
 TEST_F(drivers, reads_nothing_ahead_out_of_order)

@@ -25,6 +25,9 @@ mod error;
 mod flaw;
 
 #[deny(unsafe_code)]
+#[path = "../../rust/ahead.rs"]
+mod ahead;
+#[deny(unsafe_code)]
 #[path = "../../rust/bitmap.rs"]
 mod bitmap;
 #[deny(unsafe_code)]

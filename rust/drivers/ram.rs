@@ -61,6 +61,10 @@ use kernel::{
 /// makes of it.
 const WINDOWS: usize = 2;
 
+/// Pages that are cheap to read along with another: to decompress them costs less than
+/// their faults would.
+const HINT: u32 = 32;
+
 /// Pages by which one batch may grow the pool from the memory reserves. An
 /// object may add up to eight, so a full batch frees more than it takes.
 const RESERVE_PAGES: u64 = 32;
@@ -379,6 +383,10 @@ impl Driver for Ram {
 
     fn discard(region: &Region, slot: Slot) {
         region.stored.sub(region.store.free(slot));
+    }
+
+    fn range_hint(_region: &Region, _index: u64, _slot: Slot) -> u32 {
+        HINT
     }
 
     fn stored_bytes(region: &Region) -> u64 {

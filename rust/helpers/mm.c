@@ -303,30 +303,41 @@ void swapvma_write_protect(struct address_space *mapping, pgoff_t index,
 #define AROUND	SZ_64K
 
 /*
- * Pages around a fault that no page table of the VMA maps, one bit each from
- * @first. The page table may go away meanwhile, which RCU makes safe to look at.
+ * Pages near a fault: those @around it, if they are wanted, and @following ones, up
+ * to 64; and which of them no page table of the VMA maps. The page table may go away
+ * meanwhile, which RCU makes safe to look at.
  */
-u64 swapvma_vmf_unmapped_around(const struct vm_fault *vmf, pgoff_t *first)
+struct swapvma_near swapvma_vmf_near(const struct vm_fault *vmf, bool around,
+				     unsigned int following)
 {
-	unsigned long address = max(ALIGN_DOWN(vmf->address, AROUND),
-				    vmf->vma->vm_start);
-	unsigned long end = min(ALIGN_DOWN(vmf->address, AROUND) + AROUND,
-				vmf->vma->vm_end);
-	unsigned int i, count = (end - address) >> PAGE_SHIFT;
-	u64 unmapped = 0;
+	unsigned long block = ALIGN_DOWN(vmf->address, AROUND);
+	unsigned long address = vmf->address + PAGE_SIZE;
+	unsigned long end = address + following * PAGE_SIZE;
+	struct swapvma_near near = { .first = vmf->pgoff + 1 };
+	unsigned int i;
 	pte_t *pte;
 	pmd_t pmd;
 
-	*first = vmf->pgoff - ((vmf->address - address) >> PAGE_SHIFT);
+	if (around) {
+		address = max(block, vmf->vma->vm_start);
+		end = max(end, block + AROUND);
+	}
+	/* What is mapped by one page table, and has a bit. */
+	end = min3(end, vmf->vma->vm_end, ALIGN_DOWN(block, PMD_SIZE) + PMD_SIZE);
+	end = min(end, address + 64 * PAGE_SIZE);
+	if (address >= end)
+		return near;
+	near.first = vmf->pgoff + (long)(address - vmf->address) / (long)PAGE_SIZE;
+	near.count = (end - address) >> PAGE_SHIFT;
 	rcu_read_lock();
 	pmd = pmdp_get_lockless(vmf->pmd);
 	if (pmd_present(pmd) && !pmd_leaf(pmd) && !pmd_bad(pmd)) {
 		pte = pte_offset_kernel(&pmd, address);
-		for (i = 0; i < count; i++)
-			unmapped |= (u64)pte_none(ptep_get_lockless(pte + i)) << i;
+		for (i = 0; i < near.count; i++)
+			near.unmapped |= (u64)pte_none(ptep_get_lockless(pte + i)) << i;
 	}
 	rcu_read_unlock();
-	return unmapped;
+	return near;
 }
 
 /*
@@ -368,6 +379,15 @@ vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
 	};
 
 	return vmf_insert_page_mkwrite(&at, page, write);
+}
+
+/* Maps @folio for loads, where it is in the VMA of @vmf, unless it is poisoned. */
+bool swapvma_vmf_insert_neighbour(const struct vm_fault *vmf, struct folio *folio)
+{
+	if (folio_contain_hwpoisoned_page(folio))
+		return false;
+	return swapvma_vmf_insert_at(vmf, folio_page(folio, 0), folio->index,
+				     false) == VM_FAULT_NOPAGE;
 }
 
 u64 swapvma_vma_pages(const struct vm_area_struct *vma)

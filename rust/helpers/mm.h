@@ -13,6 +13,13 @@ struct swapvma_front {
 	u64 space[144];
 } ____cacheline_aligned;
 
+/* Pages near a fault, and those of them that are not mapped, one bit each. */
+struct swapvma_near {
+	pgoff_t first;
+	unsigned int count;
+	u64 unmapped;
+};
+
 /* Flags that are built with BIT(), which bindgen does not see through. */
 #define SWAPVMA_SHRINKER_FLAGS	12U
 
@@ -65,11 +72,13 @@ void swapvma_folio_zero(struct folio *folio, size_t from, size_t to);
 void swapvma_write_protect(struct address_space *mapping, pgoff_t index,
 			   struct folio *folio);
 
-u64 swapvma_vmf_unmapped_around(const struct vm_fault *vmf, pgoff_t *first);
+struct swapvma_near swapvma_vmf_near(const struct vm_fault *vmf, bool around,
+				     unsigned int following);
 bool swapvma_vmf_may_insert(const struct vm_fault *vmf);
 void swapvma_vmf_release_lock(struct vm_fault *vmf);
 vm_fault_t swapvma_vmf_insert_at(const struct vm_fault *vmf, struct page *page,
 				 pgoff_t index, bool write);
+bool swapvma_vmf_insert_neighbour(const struct vm_fault *vmf, struct folio *folio);
 u64 swapvma_vma_pages(const struct vm_area_struct *vma);
 
 struct swapvma_front *swapvma_front_here(void);

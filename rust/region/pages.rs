@@ -33,6 +33,21 @@ use crate::{
 impl Region {
     /// Looks a page up.
     pub(crate) fn find(&self, index: u64) -> Found {
+        self.look_up(index, |_| ())
+    }
+
+    /// As [`Region::find`], for a fault that is to map the page: the clock starts again
+    /// for it.
+    pub(crate) fn find_touched(&self, index: u64) -> Found {
+        self.look_up(index, |record| {
+            if record.is_aged() {
+                record.set_aged(false);
+                self.counters.refaults.count(1);
+            }
+        })
+    }
+
+    fn look_up(&self, index: u64, visit: impl FnOnce(&Record)) -> Found {
         let Some(entry) = self.table.lock(index) else {
             return Found::Empty;
         };
@@ -42,7 +57,10 @@ impl Region {
             State::Reading(read) => Found::Reading(Read::get(&entry, read)),
             State::Poisoned => Found::Poisoned,
             State::Resident(_) | State::Writing(_) => {
-                Record::of(&entry).map_or(Found::Empty, |record| Found::Page(record.folio()))
+                Record::of(&entry).map_or(Found::Empty, |record| {
+                    visit(record);
+                    Found::Page(record.folio())
+                })
             }
         }
     }
@@ -59,6 +77,32 @@ impl Region {
     /// Whether a locked page is still in the region's table.
     pub(crate) fn owns(&self, page: &Locked) -> bool {
         page.is_attached(self.mapping())
+    }
+
+    /// Locks resident pages that nobody has locked, to map them: page `first`, and
+    /// those after it, for each bit of `wanted`, as far as `pages` has room. The clock
+    /// starts again for them. Does not sleep.
+    pub(crate) fn lock_neighbours(
+        &self,
+        first: u64,
+        wanted: u64,
+        pages: &mut [Option<(u64, Locked)>],
+    ) {
+        let mut places = pages.iter_mut();
+        self.table.lock_resident(first, wanted, |index, entry| {
+            let Some(record) = Record::of(entry) else {
+                return;
+            };
+            // The page is in the table for as long as it is locked.
+            let Ok(page) = record.folio().try_lock() else {
+                return;
+            };
+            // It cannot be told whether a neighbour is touched.
+            record.set_aged(false);
+            if let Some(place) = places.next() {
+                *place = Some((index, page));
+            }
+        });
     }
 
     /// Puts a new page into the table if its entry is still `expected` and the

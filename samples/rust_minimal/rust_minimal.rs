@@ -52,6 +52,10 @@ impl Driver for Minimal {
         }
     }
 
+    fn range_hint(_: Pin<&Slots>, _index: u64, _slot: Slot) -> u32 {
+        32 // Pages that are cheap to read along.
+    }
+
     fn discard(slots: Pin<&Slots>, slot: Slot) {
         slots.lock().get_mut(slot.as_usize()).map(Option::take);
     }

@@ -151,3 +151,20 @@ fn real_threads_stay_under_the_limit() {
     assert_eq!(residency.resident(), 0);
     assert!(residency.peak() <= LIMIT);
 }
+
+#[test]
+fn what_can_do_without_leaves_headroom() {
+    let residency = Residency::new(100);
+    let quarter = |limit| limit / 4;
+    for _ in 0..75 {
+        assert!(residency.try_reserve_below(quarter));
+    }
+    assert!(!residency.try_reserve_below(quarter));
+    assert_eq!((residency.resident(), residency.peak()), (75, 75));
+    assert!(residency.try_reserve());
+    residency.release();
+    residency.release();
+    assert!(residency.try_reserve_below(quarter));
+    assert!(!residency.try_reserve_below(|limit| limit + 1));
+    assert!(Residency::new(NONE).try_reserve_below(quarter));
+}

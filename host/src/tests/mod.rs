@@ -2,6 +2,7 @@
 
 //! Unit tests and properties, over `std`.
 
+mod ahead;
 mod bitmap;
 mod entry;
 mod extents;

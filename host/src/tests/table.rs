@@ -12,6 +12,7 @@ use crate::{
         FANOUT, //
     },
     entry::{
+        Address,
         Slot,
         State,
         Stored, //
@@ -341,4 +342,32 @@ fn threads_that_fill_and_free_lose_nothing() {
     });
     table.trim(0..MAX_PAGES);
     assert_eq!(table.levels(), 0);
+}
+
+#[test]
+fn resident_pages_are_locked_and_no_others() {
+    let table = Table::new();
+    // From the end of one leaf into the next one.
+    let (first, wanted) = (500, 0x5555_5555_5555_5555u64);
+    let mut expected = Vec::new();
+    for i in 0..64 {
+        let state = match i % 3 {
+            0 => State::Resident(Address::new(16 * (i + 1)).unwrap()),
+            1 => State::Writing(Address::new(16 * (i + 1)).unwrap()),
+            _ => State::Poisoned,
+        };
+        table.lock_filled(first + i).unwrap().set(state);
+        if i % 3 == 0 && wanted >> i & 1 != 0 {
+            expected.push((first + i, state));
+        }
+    }
+    let mut seen = Vec::new();
+    table.lock_resident(first, wanted, |index, entry| {
+        seen.push((index, entry.get()))
+    });
+    assert_eq!(seen, expected);
+    // The entry bits were given back; where no leaf is, there is nothing.
+    table.lock_resident(first, wanted, |index, _| assert_eq!(index % 2, 0));
+    table.lock_resident(MAX_PAGES - 64, u64::MAX, |_, _| unreachable!());
+    Table::new().lock_resident(0, u64::MAX, |_, _| unreachable!());
 }
