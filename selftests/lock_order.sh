@@ -28,6 +28,9 @@ as_documented()
 	return $verdict
 }
 
+# ktap_test_result splits its arguments at spaces.
+lockdep_is_on() { grep -q 'debug_locks: *1$' /proc/lockdep_stats; }
+
 ktap_print_header
 if [ ! -r /proc/lockdep ]; then
 	ktap_skip_all "the kernel has no CONFIG_PROVE_LOCKING, or this is not root"
@@ -36,6 +39,6 @@ fi
 ktap_set_plan 2
 copy="${SWAPVMA_SHARE:-/tmp}/lockdep"
 cat /proc/lockdep >"$copy"
-ktap_test_result "lockdep is on" grep -q 'debug_locks: *1' /proc/lockdep_stats
+ktap_test_result "lockdep is on" lockdep_is_on
 ktap_test_result "locks and their order are as documented" as_documented "$copy"
 ktap_finished
