@@ -192,8 +192,8 @@ impl Attached {
     /// along with it.
     pub(crate) fn range_hint(&self, index: u64, slot: Slot) -> u64 {
         match self.driver().ops().range_hint {
-            // SAFETY: The handle is attached.
             Some(range_hint) => {
+                // SAFETY: The handle is attached.
                 u64::from(unsafe { range_hint(self.handle.value(), index, slot.get()) })
             }
             None => 0,

@@ -258,8 +258,8 @@ fn own_deadline_ms(ops: &bindings::swapvma_driver_ops) -> u64 {
     }
 }
 
-/// Gives the driver called `name` so many milliseconds to answer a batch or a read,
-/// from the next one on; 0 for what it wants itself. May sleep.
+/// Gives the driver called `name` so many milliseconds to answer a batch, from the next
+/// one on, or a read; 0 for what it wants itself. May sleep.
 ///
 /// # Errors
 ///

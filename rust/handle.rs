@@ -127,7 +127,7 @@ impl Handle {
                 driver: driver.clone(),
                 owner,
                 is_drained: Word::new(0),
-                work <- new_work!("swapvma_detach"),
+                work <- new_work!("swapvma_detach_work"),
             }? Error),
             GFP_KERNEL,
         )?;
