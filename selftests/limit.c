@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -195,12 +196,21 @@ TEST_F(limit, raised)
 	ASSERT_LE(PAGES / 2, SV_STAT(self->fd, resident));
 }
 
+/* What does not depend on the driver is tested with one of them unless there is time. */
+#define SKIP_UNLESS_FIRST()						\
+	do {								\
+		if (strcmp(variant->driver, "ram") && !sv_long())	\
+			SKIP(return, "SWAPVMA_LONG=1 runs it");		\
+	} while (0)
+
 /* Changed all the time while two threads fault. */
 TEST_F_TIMEOUT(limit, changed_in_use, SV_LONG_TIMEOUT)
 {
-	pid_t child = sv_fork();
 	uint64_t seed = 1, most;
+	pid_t child;
 
+	SKIP_UNLESS_FIRST();
+	child = sv_fork();
 	if (!child)
 		for (;;) {
 			size_t limit = LIMIT + sv_random(&seed) % (PAGES - LIMIT + 1);
@@ -251,6 +261,7 @@ static void all_count_again(struct __test_metadata *_metadata, FIXTURE_DATA(limi
 
 TEST_F_TIMEOUT(limit, mlocked, SV_LONG_TIMEOUT)
 {
+	SKIP_UNLESS_FIRST();
 	sv_fill_range(self->map, 0, KEPT, SV_TEXT, 1);
 	ASSERT_EQ(0, mlock(self->map, KEPT * SV_PAGE));
 	others_keep_to_the_limit(_metadata, self);
@@ -268,6 +279,7 @@ TEST_F_TIMEOUT(limit, in_a_pipe, SV_LONG_TIMEOUT)
 	int pipes[2];
 	size_t i;
 
+	SKIP_UNLESS_FIRST();
 	sv_fill_range(self->map, 0, KEPT, SV_TEXT, 1);
 	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
 	ASSERT_LE(KEPT * SV_PAGE, fcntl(pipes[1], F_SETPIPE_SZ, KEPT * SV_PAGE));

@@ -73,7 +73,7 @@ FIXTURE_VARIANT_ADD(stores, ext4_1k)
 
 FIXTURE_VARIANT_ADD(stores, xfs)
 {
-	.kind = SV_XFS,
+	.kind = SV_XFS, .is_like_others = true,
 };
 
 FIXTURE_VARIANT_ADD(stores, shmem)
