@@ -244,6 +244,10 @@ unsafe extern "C" fn swapvma_region_pin(
     let Some(open) = (unsafe { open(region) }) else {
         return code::EINVAL.to_errno();
     };
+    if count == 0 {
+        // There need not be a place for pages.
+        return 0;
+    }
     // SAFETY: As above.
     unsafe { ptr::write_bytes(pages, 0, count as usize) };
     // SAFETY: As above; the pages are null now.
@@ -260,7 +264,8 @@ unsafe extern "C" fn swapvma_region_pin(
 
 /// # Safety
 ///
-/// `pages` are pinned and not used afterwards; see the header.
+/// `pages` are pages of the region that are pinned and not used afterwards; see the
+/// header.
 #[no_mangle]
 unsafe extern "C" fn swapvma_region_unpin(
     region: *mut ours::swapvma_region,
@@ -268,6 +273,10 @@ unsafe extern "C" fn swapvma_region_unpin(
     count: u32,
     dirty: bool,
 ) {
+    if count == 0 {
+        // Nor pins that hold the region.
+        return;
+    }
     // SAFETY: By the safety requirement.
     if let Some(open) = unsafe { open(region) } {
         // SAFETY: As above.
@@ -351,6 +360,25 @@ mod tests {
         // SAFETY: As above; it is not used afterwards.
         unsafe { swapvma_region_put(region) };
         assert!(are_left(before));
+        Ok(())
+    }
+
+    #[test]
+    fn no_pages_are_pinned() -> Result {
+        let before = regions::count();
+        let region = region_of(1)?;
+        for first in [0, 1, 2, u64::MAX] {
+            // SAFETY: The region was just created; no page needs room.
+            let result = unsafe { swapvma_region_pin(region, first, 0, ptr::null_mut()) };
+            assert_eq!(result, 0);
+            // SAFETY: As above; no page is given back.
+            unsafe { swapvma_region_unpin(region, ptr::null_mut(), 0, true) };
+        }
+        // SAFETY: As above; it is not used afterwards.
+        unsafe { swapvma_region_put(region) };
+        assert!(are_left(before));
+        // SAFETY: Nothing holds the region, and nothing asks for it.
+        unsafe { swapvma_region_unpin(region, ptr::null_mut(), 0, true) };
         Ok(())
     }
 }

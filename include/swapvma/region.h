@@ -87,8 +87,8 @@ int swapvma_region_mmap(struct swapvma_region *region, struct vm_area_struct *vm
  * swapvma_region_pin() - get at pages for access by a device or the kernel
  * @region: what swapvma_region_create() returned
  * @first: page offset in the region
- * @nr: pages
- * @pages: gets the pages
+ * @nr: pages; for 0 it does nothing
+ * @pages: gets the pages; may be NULL if there are none
  *
  * Pinned pages are resident and stay so; they do not count against the
  * resident limit once the swapper met them. What the region never held is
@@ -103,9 +103,10 @@ int swapvma_region_pin(struct swapvma_region *region, u64 first, u32 nr,
 
 /**
  * swapvma_region_unpin() - give pinned pages back
- * @region: what swapvma_region_create() returned
- * @pages: what swapvma_region_pin() gave
- * @nr: pages
+ * @region: what swapvma_region_create() returned; the pins hold it, also after
+ *	swapvma_region_put()
+ * @pages: what swapvma_region_pin() gave; may be NULL if there are none
+ * @nr: pages; for 0 it does nothing
  * @dirty: whether they were written to
  *
  * Context: process context, may sleep for the pages' folio locks.
