@@ -293,6 +293,7 @@ unsafe extern "C" fn swapvma_region_unpin(
 mod tests {
     use super::*;
     use crate::{
+        api,
         folio::PAGE_SIZE,
         regions, //
     };
@@ -345,6 +346,24 @@ mod tests {
         // SAFETY: The page is pinned.
         unsafe { swapvma_region_unpin(region, &mut page, 1, true) };
         assert!(are_left(before));
+        Ok(())
+    }
+
+    #[test]
+    fn pinned_pages_are_kept_without_the_region() -> Result {
+        let before = regions::count();
+        let region = api::Region::new(None, &api::Params::new(2 * PAGE_SIZE as u64))?;
+        let (mut one, none) = (region.pin(1, 1)?, region.pin(1, 0)?);
+        drop(region);
+        let mut byte = [0];
+        one.copy_from(0, 7, &[1])?;
+        fsleep(Delta::from_millis(100));
+        assert_eq!(regions::count(), before + 1);
+        one.copy_to(0, 7, &mut byte)?;
+        assert_eq!(byte, [1]);
+        drop(one);
+        assert!(are_left(before));
+        drop(none);
         Ok(())
     }
 

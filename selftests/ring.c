@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Regions of another module: samples/swapvma_ring.c, a character device whose
- * ring buffer is swappable. Two regions behind one device, pages pinned by the
- * kernel, and a module that stays for as long as somebody maps its memory.
+ * Regions of other modules: samples/swapvma_ring.c, a character device whose
+ * ring buffer is swappable, and samples in Rust. Two regions behind one device,
+ * pages pinned by the kernel, and a module that stays for as long as somebody maps
+ * its memory, or that goes although it has a region.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -304,6 +305,26 @@ TEST_F(buffer, too_much_is_mapped)
 	ASSERT_EQ(MAP_FAILED, mmap(NULL, (BUFFER_PAGES + 1) * SV_PAGE, PROT_READ, MAP_SHARED,
 				   self->fd, 0));
 	ASSERT_EQ(EINVAL, errno);
+}
+
+/*
+ * samples/rust_table: a region that is made when its module is loaded does not hold
+ * it, and a page that is pinned for as long needs nothing else to hold the region.
+ */
+TEST(made_when_loaded)
+{
+	struct sv_baseline base;
+	int kmsg;
+
+	sv_begin(&base);
+	kmsg = sv_kmsg_open();
+	ASSERT_EQ(0, sv_load("rust_table", ""));
+	ASSERT_EQ(base.value[0] + 1, sv_debug("regions"));
+	ASSERT_GE(base.value[2] + 64 + 1, sv_debug("resident_pages"));
+	ASSERT_EQ(0, sv_unload("rust_table"));
+	ASSERT_EQ(1, sv_kmsg_count(kmsg, "rust_table: 1024 pages, 0 wrong"));
+	ASSERT_EQ(0, close(kmsg));
+	ASSERT_TRUE(sv_end(&base));
 }
 
 TEST(unknown_driver)

@@ -30,9 +30,10 @@ struct vm_area_struct;
  * @driver: name of its driver, NULL or "" for "ram"
  * @algorithm: name of the driver's algorithm, NULL or "" for its default
  * @options: options for the driver, NULL or "" for none
- * @owner: THIS_MODULE; held until the last mapping of the region is gone. A
- *	module that creates regions when it is loaded says NULL, or it could
- *	never be unloaded: nothing of it is called through a region
+ * @owner: THIS_MODULE; held until the region is gone, that is until it was put
+ *	and its last mapping and pin are gone. A module that creates regions when
+ *	it is loaded says NULL, or it could never be unloaded: nothing of it is
+ *	called through a region. The module of @driver is held in any case
  */
 struct swapvma_region_params {
 	u32 size;

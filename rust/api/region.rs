@@ -75,8 +75,11 @@ impl Params<'static> {
     }
 }
 
-/// A region. It lives on after this value while mappings of it do; the module
-/// that created it is held until the last of them is gone.
+/// A region. It lives on after this value while mappings of it and pins do, and
+/// holds its driver's module for as long.
+///
+/// Who may map one page of a region can reach all of it, with mremap for instance:
+/// what is not for the same user space is another region.
 ///
 /// # Invariants
 ///
@@ -89,7 +92,20 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Creates a region for `module`.
+    /// Creates a region, which holds the module `owner` until it is gone.
+    ///
+    /// - `Some(&THIS_MODULE)` for a region that is made when somebody opens a
+    ///   device: the module cannot be unloaded while the device's file, which has
+    ///   the `Region`, is open, or a mapping is left.
+    /// - `None` for a region that is made when the module is loaded, and dropped
+    ///   when it is unloaded: one that held the module would not let it be
+    ///   unloaded. Mappings may be left then, and work: nothing of the module is
+    ///   called through a region, whose file, operations and pages are those of
+    ///   swapvma. `None` does not hold the module for an open file of a device,
+    ///   and a [`MiscDevice`](kernel::miscdevice::MiscDevice) by itself does not
+    ///   either.
+    ///
+    /// A region of the module's own driver holds the module in either case.
     ///
     /// Context: process context, may sleep and allocate; no lock is held that
     /// the driver's `attach` takes.
@@ -98,11 +114,15 @@ impl Region {
     ///
     /// - `EINVAL`: the size or the limit is not allowed;
     /// - `EFBIG`: the region is too large;
-    /// - `ENODEV`: there is no such driver, or `module` is going away;
+    /// - `ENODEV`: there is no such driver, or `owner` is going away;
+    /// - `EBUSY`: the driver is being drained;
+    /// - `ENOENT`: [`Integrity::Encrypt`], and the kernel has no compressor for it;
+    /// - `ERESTARTSYS`: [`Integrity`], and a signal came while the kernel had no
+    ///   random numbers yet;
     /// - `ENOMEM`;
     /// - what the driver answers.
     #[inline]
-    pub fn new(module: &'static ThisModule, params: &Params<'_>) -> Result<Self> {
+    pub fn new(owner: Option<&'static ThisModule>, params: &Params<'_>) -> Result<Self> {
         let params = bindings::swapvma_region_params {
             size: size_of::<bindings::swapvma_region_params>() as u32,
             version: bindings::SWAPVMA_ABI_VERSION,
@@ -116,7 +136,7 @@ impl Region {
             driver: params.driver.as_char_ptr(),
             algorithm: params.algorithm.as_char_ptr(),
             options: params.options.as_char_ptr(),
-            owner: module.as_ptr(),
+            owner: owner.map_or(core::ptr::null_mut(), ThisModule::as_ptr),
         };
         // SAFETY: The parameters and the strings live through the call.
         let region = from_err_ptr(unsafe { bindings::swapvma_region_create(&params) })?;
@@ -125,7 +145,9 @@ impl Region {
     }
 
     /// Maps the region from page `first` on, from the mmap hook of a device.
-    /// Afterwards `vma` is a mapping of the region and not of the device's file.
+    /// Afterwards `vma` is a mapping of the region and not of the device's file. It
+    /// is the last thing that the hook does: if the hook fails afterwards, drivers
+    /// hear of a mapping that opens and never closes.
     ///
     /// # Errors
     ///
@@ -138,7 +160,13 @@ impl Region {
     }
 
     /// Pins `nr` pages from page `first` on: they are resident and stay so until
-    /// the value is dropped. What the region never held is zeroes.
+    /// the value is dropped. What the region never held is zeroes. The value holds
+    /// the region, and may be kept beside it, or longer.
+    ///
+    /// Whoever removes the pages from the region, with `MADV_REMOVE`,
+    /// `fallocate()` or `ftruncate()`, removes pinned ones too: they stay valid
+    /// memory until they are given back, but are the region's no more. What is
+    /// there for the device alone is in a region that user space does not get.
     ///
     /// Context: process context, may sleep, allocate and wait for the driver;
     /// no lock is held that a driver's callback takes.
@@ -150,7 +178,7 @@ impl Region {
     /// - `EINTR`: the task was killed;
     /// - `ENOMEM`.
     #[inline]
-    pub fn pin(&self, first: u64, nr: u32) -> Result<Pinned<'_>> {
+    pub fn pin(&self, first: u64, nr: u32) -> Result<Pinned> {
         // Whether there are that many pages is yet to be seen.
         let flags = GFP_KERNEL | __GFP_NOWARN;
         let mut pages = KVVec::from_elem(core::ptr::null_mut(), nr as usize, flags)?;
@@ -160,7 +188,7 @@ impl Region {
         })?;
         // INVARIANT: The call pinned all of them.
         Ok(Pinned {
-            region: self,
+            region: self.0,
             pages,
             dirty: false,
         })
@@ -176,23 +204,24 @@ impl Drop for Region {
 }
 
 /// Pages of a region that stay in memory. User space may use them meanwhile.
-/// Dropping it may sleep.
+/// Dropping it may sleep. It holds the region, and with it what that holds.
 ///
 /// # Invariants
 ///
-/// `pages` are pinned pages of `region`.
-pub struct Pinned<'a> {
-    region: &'a Region,
+/// `pages` were pinned in `region`, which each of these pins holds: if there are
+/// none, the pointer may dangle.
+pub struct Pinned {
+    region: NonNull<bindings::swapvma_region>,
     pages: KVVec<*mut kernel::bindings::page>,
     dirty: bool,
 }
 
 // SAFETY: Any task may use and give back pinned pages.
-unsafe impl Send for Pinned<'_> {}
+unsafe impl Send for Pinned {}
 // SAFETY: What a shared value offers only reads.
-unsafe impl Sync for Pinned<'_> {}
+unsafe impl Sync for Pinned {}
 
-impl Pinned<'_> {
+impl Pinned {
     /// Returns the number of pages.
     #[allow(clippy::len_without_is_empty)]
     #[inline]
@@ -243,15 +272,16 @@ impl Pinned<'_> {
     }
 }
 
-impl Drop for Pinned<'_> {
+impl Drop for Pinned {
     #[inline]
     fn drop(&mut self) {
         // CAST: `Region::pin` was asked for a `u32` of them.
         let nr = self.pages.len() as u32;
-        // SAFETY: By the type invariant the pages are pinned.
+        // SAFETY: By the type invariant the pages are pinned and hold the region; for
+        // none of them the call looks at neither.
         unsafe {
             bindings::swapvma_region_unpin(
-                self.region.0.as_ptr(),
+                self.region.as_ptr(),
                 self.pages.as_mut_ptr(),
                 nr,
                 self.dirty,

@@ -122,7 +122,7 @@ impl MiscDevice for Buffer {
             limit: LIMIT,
             ..Params::new(BYTES as u64)
         };
-        let region = Region::new(&THIS_MODULE, &params)?;
+        let region = Region::new(Some(&THIS_MODULE), &params)?;
         Ok(KBox::new(Self(region), GFP_KERNEL)?)
     }
 

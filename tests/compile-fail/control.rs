@@ -24,6 +24,7 @@ use swapvma_driver::{
     prelude::*,
     Borrowed,
     Params,
+    Pinned,
     Region, //
 };
 
@@ -111,7 +112,12 @@ pub fn exchange(region: &Region) -> Result {
     pinned.copy_from(1, 0, &b)
 }
 
-/// Maps a new region.
+/// Maps a new region that holds its module.
 pub fn mmap(module: &'static ThisModule, vma: &VmaNew) -> Result {
-    Region::new(module, &Params::new(1 << 20))?.mmap(vma, 0)
+    Region::new(Some(module), &Params::new(1 << 20))?.mmap(vma, 0)
+}
+
+/// Keeps pages of a new region that holds no module.
+pub fn keep() -> Result<Pinned> {
+    Region::new(None, &Params::new(1 << 20))?.pin(0, 1)
 }
