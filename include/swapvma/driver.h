@@ -121,11 +121,15 @@ struct swapvma_attach {
  *	Optional: none
  * @stored_bytes: bytes stored for the region; any context, must not sleep.
  *	Optional
- * @vma_open: a mapping of @nr pages from @first appeared (mmap, fork, split).
- *	Under mmap_lock: may not sleep for long, may not fault. Optional
- * @vma_close: a mapping went away; delivered exactly once for each VMA, after
- *	every batch that was in flight for it was answered. Under mmap_lock.
- *	Optional
+ * @vma_open: a mapping of @nr pages from @first appeared (mmap, fork, split, mremap).
+ *	A driver that the region gets later hears of what is mapped from then on,
+ *	and not of the mappings that are there nor of their copies. Under
+ *	mmap_lock: may not sleep for long, may not fault. Optional
+ * @vma_close: a mapping that @vma_open told of went away; delivered once for each
+ *	VMA, after every batch that was in flight for it was answered. Not for
+ *	mappings that are left when the region's pages were drained away from the
+ *	driver, which hears @detach instead; nor for one whose ->mmap failed after
+ *	swapvma_region_mmap(). Under mmap_lock. Optional
  *
  * What is allocated with __GFP_ACCOUNT in @attach, @swapout and @swapin, until they
  * return, is charged to the cgroup of the region's creator. In the swapper that may

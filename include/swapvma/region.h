@@ -76,7 +76,9 @@ void swapvma_region_put(struct swapvma_region *region);
  * @first: page offset in the region of the first page of @vma
  *
  * Afterwards @vma is a mapping of the region: its file, offset, operations and
- * private data are the region's.
+ * private data are the region's. It is the last thing in ->mmap: if that fails
+ * afterwards, the mm does not close what was opened here. The region's drivers
+ * hear of a mapping that never goes away, and memory for it is lost.
  * Context: ->mmap, mmap_lock held for write.
  * Return: 0, -EINVAL (a range past the end of the region, or @vma is a mapping
  * of one already), -ENOMEM.

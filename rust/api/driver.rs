@@ -127,7 +127,10 @@ pub trait Driver: Sized + 'static {
         0
     }
 
-    /// A mapping of `nr` pages from page `first` appeared: mmap, fork or split.
+    /// A mapping of `nr` pages from page `first` appeared: mmap, fork, split or mremap.
+    ///
+    /// A driver that the region gets later hears of what is mapped from then on, and
+    /// not of the mappings that are there nor of their copies.
     ///
     /// Context: under mmap_lock; does not sleep for long, does not fault.
     #[inline]
@@ -135,8 +138,12 @@ pub trait Driver: Sized + 'static {
         let _ = (handle, first, nr);
     }
 
-    /// A mapping went away; once for each VMA, after every batch that was in
-    /// flight for it.
+    /// A mapping that [`vma_open`](Driver::vma_open) told of went away; once for each
+    /// VMA, after every batch that was in flight for it.
+    ///
+    /// Not for mappings that are left when the region's pages were drained away from
+    /// the driver: the handle is dropped instead. Nor for one of a device whose mmap
+    /// hook failed after [`Region::mmap`](super::Region::mmap).
     ///
     /// Context: under mmap_lock; does not sleep for long, does not fault.
     #[inline]

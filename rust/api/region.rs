@@ -145,9 +145,10 @@ impl Region {
     }
 
     /// Maps the region from page `first` on, from the mmap hook of a device.
-    /// Afterwards `vma` is a mapping of the region and not of the device's file. It
-    /// is the last thing that the hook does: if the hook fails afterwards, drivers
-    /// hear of a mapping that opens and never closes.
+    /// Afterwards `vma` is a mapping of the region and not of the device's file. This
+    /// is the last thing that the hook does, with its result as its own: if the hook
+    /// fails afterwards, the region's drivers hear of a mapping that never goes away,
+    /// and memory for it is lost.
     ///
     /// # Errors
     ///
