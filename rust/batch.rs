@@ -402,7 +402,7 @@ impl Inner {
         }
     }
 
-    /// The driver gives the batch back. Any context.
+    /// The driver gives the batch back. Any context in which a spinlock may be locked.
     fn complete(&self) {
         // Unregistration waits for this section, not for the caller's context.
         let _rcu = kernel::sync::rcu::read_lock();

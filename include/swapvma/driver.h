@@ -7,6 +7,16 @@
  * mmap_lock or under a VMA lock, except vma_open() and vma_close(), which say
  * so. A callback may wait only for locks that nobody holds over a user access,
  * GUP or a page fault, nor over an allocation that may reclaim.
+ *
+ * Batches and reads are completed in any context in which spin_lock_irqsave() of a
+ * spinlock_t is allowed: in tasks, in soft interrupts, timers included, and in
+ * interrupt handlers, threaded or not. Under PREEMPT_RT all of these may sleep for
+ * a spinlock_t. Not where that takes a raw_spinlock_t, of which lockdep says "Invalid
+ * wait context" without PREEMPT_RT, too: in handlers of smp_call_function(), in
+ * interrupt handlers with IRQF_NO_THREAD, IRQF_PERCPU or IRQF_ONESHOT, in hrtimers
+ * of a HRTIMER_MODE_*_HARD, in irq_work with IRQ_WORK_HARD_IRQ, in NMIs, under a
+ * raw_spinlock_t; nor with interrupts or preemption turned off by other means than a
+ * spinlock_t.
  */
 #ifndef _SWAPVMA_DRIVER_H
 #define _SWAPVMA_DRIVER_H
@@ -105,14 +115,13 @@ struct swapvma_attach {
  *	memalloc_noreclaim: may sleep; allocates with swapvma_batch_alloc_page(),
  *	or with __GFP_NOMEMALLOC. Answers each page with swapvma_batch_answer(),
  *	then calls swapvma_batch_complete() exactly once, before it returns or
- *	later from any context. May run for several batches at a time, of
- *	different regions
+ *	later. May run for several batches at a time, of different regions
  * @swapin: read a page back from its slot. Process context of the faulting
  *	task, without its fault lock, of a reader thread, or of a request, which
  *	may hold the region's inode lock; may sleep and allocate with GFP_NOIO.
- *	Calls swapvma_read_complete() exactly once, before it returns or later
- *	from any context. The task that calls it cannot go on before it returns,
- *	deadline or not: a driver that waits for a device completes later
+ *	Calls swapvma_read_complete() exactly once, before it returns or later.
+ *	The task that calls it cannot go on before it returns, deadline or not: a
+ *	driver that waits for a device completes later
  * @discard: @slot is not needed any more. Process context of the swapper, of a
  *	reader or of a request, which may hold the region's inode lock. May
  *	sleep; never runs while a swapin of the same slot does
@@ -228,8 +237,7 @@ u32 swapvma_batch_length(const struct swapvma_batch *batch, u32 i);
  * @slot: where it is stored, below 2^SWAPVMA_SLOT_BITS; read only for
  *	SWAPVMA_STORED, for which the driver keeps it until discard()
  *
- * Context: any in which spin_lock_irqsave() is allowed, hard interrupts included
- * unless they stay hard under PREEMPT_RT (IRQF_NO_THREAD, hard hrtimers).
+ * Context: any in which spin_lock_irqsave() is allowed, see the top of this file.
  */
 void swapvma_batch_answer(struct swapvma_batch *batch, u32 i,
 			  enum swapvma_result result, u64 slot);
@@ -240,8 +248,7 @@ void swapvma_batch_answer(struct swapvma_batch *batch, u32 i,
  *
  * The batch may not be touched afterwards. A batch that was abandoned at its
  * deadline is released; slots it stored are discarded.
- * Context: any in which spin_lock_irqsave() is allowed, hard interrupts included
- * unless they stay hard under PREEMPT_RT (IRQF_NO_THREAD, hard hrtimers).
+ * Context: any in which spin_lock_irqsave() is allowed, see the top of this file.
  */
 void swapvma_batch_complete(struct swapvma_batch *batch);
 
@@ -299,8 +306,7 @@ void swapvma_read_fill(struct swapvma_read *read, const void *from);
  * @error: 0, or a negative errno: SIGBUS for that page only; the slot stays
  *
  * The read may not be touched afterwards.
- * Context: any in which spin_lock_irqsave() is allowed, hard interrupts included
- * unless they stay hard under PREEMPT_RT (IRQF_NO_THREAD, hard hrtimers).
+ * Context: any in which spin_lock_irqsave() is allowed, see the top of this file.
  */
 void swapvma_read_complete(struct swapvma_read *read, int error);
 

@@ -47,13 +47,25 @@ impl From<Result<Slot>> for Answer {
 
 /// A batch in the hands of its driver.
 ///
-/// It owns its pages and is its own completion token: dropping it, in any
-/// context, hard interrupts included, hands it back with the answers it got.
-/// Pages without an answer count as [`Answer::Failed`]. A driver that is not
-/// done when `swapout` returns keeps the value until it is; one that forgets it
-/// meets its deadline.
+/// It owns its pages and is its own completion token: dropping it hands it back with
+/// the answers it got. Pages without an answer count as [`Answer::Failed`]. A driver
+/// that is not done when `swapout` returns keeps the value until it is; one that
+/// forgets it meets its deadline.
 ///
 /// Whatever is not stored stays in memory.
+///
+/// # Context of completion
+///
+/// A batch is answered and dropped, and a [`Read`](super::Read) completed or dropped,
+/// in any context in which a [`SpinLock`](kernel::sync::SpinLock) may be locked with
+/// interrupts off: in tasks, in soft interrupts, timers included, and in interrupt
+/// handlers, threaded or not. Under PREEMPT_RT all of these may sleep for a spinlock.
+/// Not where that takes a raw spinlock, of which lockdep says "Invalid wait context"
+/// without PREEMPT_RT, too: in handlers of `smp_call_function()`, in interrupt
+/// handlers with `IRQF_NO_THREAD`, `IRQF_PERCPU` or `IRQF_ONESHOT`, in hrtimers of a
+/// `HRTIMER_MODE_*_HARD`, in irq_work with `IRQ_WORK_HARD_IRQ`, in NMIs, under a raw
+/// spinlock; nor with interrupts or preemption turned off by other means than a
+/// spinlock.
 ///
 /// # Invariants
 ///
@@ -61,7 +73,7 @@ impl From<Result<Slot>> for Answer {
 /// completed.
 pub struct Batch(NonNull<bindings::swapvma_batch>);
 
-// SAFETY: The boundary lets any context use and complete a batch.
+// SAFETY: The boundary lets any task use and complete a batch.
 unsafe impl Send for Batch {}
 // SAFETY: What a shared batch offers only reads.
 unsafe impl Sync for Batch {}
@@ -178,7 +190,7 @@ impl Batch {
     }
 
     /// Answers page `i`; past the end it does nothing. A later answer replaces
-    /// an earlier one. Any context.
+    /// an earlier one. In a [context of completion](Batch#context-of-completion).
     #[inline]
     pub fn answer(&mut self, i: usize, answer: impl Into<Answer>) {
         let Some(i) = self.check(i) else { return };

@@ -88,14 +88,14 @@ pub trait Driver: Sized + 'static {
     fn attach(args: &Attach<'_>) -> Result<Self::Handle>;
 
     /// Stores the pages of a batch: answers each, and drops the batch now or
-    /// later, in any context.
+    /// later, in a [context of completion](Batch#context-of-completion).
     ///
     /// Context: process context of the driver's swapper, may sleep. Allocates
     /// with [`Batch::alloc_page`] and in no other way.
     fn swapout(handle: Borrowed<'_, Self>, batch: Batch);
 
     /// Reads a page back from its slot: fills the read and completes it, now or
-    /// later, in any context.
+    /// later, in a [context of completion](Batch#context-of-completion).
     ///
     /// Context: process context of whoever faults, of a reader thread, or of a
     /// request, which may hold the region's inode lock. May sleep, and allocate

@@ -25,7 +25,8 @@ use kernel::{
 /// It owns the page to fill, which nobody else sees before it is complete, also
 /// after the deadline. A driver that is not done when `swapin` returns keeps the
 /// value until it is. Dropping it without [`Read::complete`] fails the read with
-/// `EIO`. Both may be done in any context, hard interrupts included.
+/// `EIO`. Both are done in a
+/// [context of completion](super::Batch#context-of-completion).
 ///
 /// # Invariants
 ///
@@ -36,7 +37,7 @@ pub struct Read {
     is_ready: bool,
 }
 
-// SAFETY: The boundary lets any context use and complete a read.
+// SAFETY: The boundary lets any task use and complete a read.
 unsafe impl Send for Read {}
 // SAFETY: What a shared read offers only reads.
 unsafe impl Sync for Read {}
@@ -135,7 +136,8 @@ impl Read {
     }
 
     /// Hands the read back: the page is filled, or cannot be read, which is a
-    /// SIGBUS for that page only. The slot stays in either case. Any context.
+    /// SIGBUS for that page only. The slot stays in either case. In a
+    /// [context of completion](super::Batch#context-of-completion).
     #[inline]
     pub fn complete(mut self, result: Result) {
         let error = match result {
