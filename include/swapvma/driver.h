@@ -124,7 +124,8 @@ struct swapvma_attach {
  *	driver that waits for a device completes later
  * @discard: @slot is not needed any more. Process context of the swapper, of a
  *	reader or of a request, which may hold the region's inode lock. May
- *	sleep; never runs while a swapin of the same slot does
+ *	sleep, and allocate with __GFP_NOMEMALLOC; never runs while a swapin of the
+ *	same slot does
  * @range_hint: how many pages that follow the one at @index, which is in
  *	@slot, are cheap to read along with it. Any context, must not sleep.
  *	Optional: none

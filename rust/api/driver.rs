@@ -91,7 +91,8 @@ pub trait Driver: Sized + 'static {
     /// later, in a [context of completion](Batch#context-of-completion).
     ///
     /// Context: process context of the driver's swapper, may sleep. Allocates
-    /// with [`Batch::alloc_page`] and in no other way.
+    /// with [`Batch::alloc_page`] and in no other way: all flags of the
+    /// kernel crate take from the reserves there.
     fn swapout(handle: Borrowed<'_, Self>, batch: Batch);
 
     /// Reads a page back from its slot: fills the read and completes it, now or
@@ -99,13 +100,15 @@ pub trait Driver: Sized + 'static {
     ///
     /// Context: process context of whoever faults, of a reader thread, or of a
     /// request, which may hold the region's inode lock. May sleep, and allocate
-    /// with `GFP_NOIO`.
+    /// with `GFP_NOWAIT`, which does not wait for reclaim, and thus for a swapper. It
+    /// fails when nothing is free at once: what each read needs is allocated in
+    /// `attach`.
     fn swapin(handle: Borrowed<'_, Self>, read: Read);
 
     /// Forgets a page. Never runs while a read of the same slot does.
     ///
     /// Context: process context of the swapper, of a reader or of a request,
-    /// which may hold the region's inode lock. May sleep.
+    /// which may hold the region's inode lock. May sleep. Allocates nothing.
     fn discard(handle: Borrowed<'_, Self>, slot: Slot);
 
     /// Returns how many pages after the one at `index`, which is in `slot`, are
