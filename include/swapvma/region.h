@@ -2,6 +2,11 @@
 /*
  * Regions for other modules: a character device makes the buffers that it maps
  * swappable by keeping them in a region and delegating its mmap to it.
+ *
+ * A region is the unit of access: who may map one page of it can reach all of it,
+ * with mremap() or remap_file_pages(), whatever offset ->mmap allowed, and can
+ * remove pages of it with MADV_REMOVE. What is not for the same user space, or not
+ * for user space at all, is another region.
  */
 #ifndef _SWAPVMA_REGION_H
 #define _SWAPVMA_REGION_H
@@ -95,7 +100,9 @@ int swapvma_region_mmap(struct swapvma_region *region, struct vm_area_struct *vm
  *
  * Pinned pages are resident and stay so; they do not count against the
  * resident limit once the swapper met them. What the region never held is
- * zeroes.
+ * zeroes. MADV_REMOVE of a mapping removes pinned pages from the region, too: what
+ * was pinned stays valid memory until swapvma_region_unpin(), but is the region's no
+ * more, which has zeroes there.
  * Context: process context, may sleep, allocate and wait for the driver; no
  * lock held that a driver's callback takes.
  * Return: 0 or, with nothing pinned, -EINVAL (a range past the end), -EIO (a

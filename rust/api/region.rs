@@ -78,8 +78,10 @@ impl Params<'static> {
 /// A region. It lives on after this value while mappings of it and pins do, and
 /// holds its driver's module for as long.
 ///
-/// Who may map one page of a region can reach all of it, with mremap for instance:
-/// what is not for the same user space is another region.
+/// A region is the unit of access: who may map one page of it can reach all of it,
+/// with mremap or remap_file_pages, whatever offset the device allowed, and can remove
+/// pages of it with `MADV_REMOVE`. What is not for the same user space, or not for user
+/// space at all, is another region.
 ///
 /// # Invariants
 ///
@@ -164,10 +166,9 @@ impl Region {
     /// the value is dropped. What the region never held is zeroes. The value holds
     /// the region, and may be kept beside it, or longer.
     ///
-    /// Whoever removes the pages from the region, with `MADV_REMOVE`,
-    /// `fallocate()` or `ftruncate()`, removes pinned ones too: they stay valid
-    /// memory until they are given back, but are the region's no more. What is
-    /// there for the device alone is in a region that user space does not get.
+    /// `MADV_REMOVE` of a mapping removes pinned pages from the region, too: what was
+    /// pinned stays valid memory until the value is dropped, but is the region's no
+    /// more, which has zeroes there.
     ///
     /// Context: process context, may sleep, allocate and wait for the driver;
     /// no lock is held that a driver's callback takes.
