@@ -150,12 +150,16 @@ fn control(_: &(), user: &mut UserSliceReader) -> Result {
         (b"drain", _) => drain::drain(name, value),
         (b"cancel", true) => drain::cancel(name),
         (b"recover", true) => driver::recover(name),
-        (b"deadline", false) => {
-            let ms = value.to_str().ok().and_then(|ms| ms.parse().ok());
-            driver::set_deadline(name, ms.ok_or(EINVAL)?)
-        }
+        (b"deadline", false) => driver::set_deadline(name, number(value).ok_or(EINVAL)?),
         _ => Err(EINVAL),
     }
+}
+
+/// A number of digits alone: `parse` would take a sign.
+fn number(word: &CStr) -> Option<u64> {
+    let digits = word.to_str().ok()?;
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then_some(digits)?.parse().ok()
 }
 
 fn show_mappings(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {

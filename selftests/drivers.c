@@ -499,7 +499,8 @@ TEST_F(drivers, control_is_checked)
 	static const char * const bad[] = {
 		" ", "drain", "recover", "cancel", "drain a b c", "recover test ram",
 		"cancel test ram", "drown test", "deadline", "deadline test", "deadline test soon",
-		"deadline test -1", "deadline test 1 2",
+		"deadline test -1", "deadline test +5", "deadline test 0x10", "deadline test 1 2",
+		"deadline test 18446744073709551616",
 	};
 	size_t i;
 
