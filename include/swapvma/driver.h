@@ -166,18 +166,19 @@ struct swapvma_driver_ops {
 
 /**
  * swapvma_register_driver() - make a driver available by its name
- * @ops: the driver
+ * @ops: the driver; stays where it is until swapvma_unregister_driver() returns
  *
  * Context: process context, may sleep and allocate.
- * Return: 0, -EINVAL (null table, missing callback or name, size or version
- * that this module was not built for; the log names both), -EEXIST (name
- * taken), -ENOMEM.
+ * Return: 0, -EINVAL (null table; missing callback or name; a name that is empty,
+ * longer than 31 bytes or not of visible ASCII characters alone; an unknown flag; size
+ * or version that this module was not built for, of which the log names both),
+ * -EEXIST (name taken), -ENOMEM.
  */
 int swapvma_register_driver(const struct swapvma_driver_ops *ops);
 
 /**
  * swapvma_unregister_driver() - withdraw a driver
- * @ops: as registered
+ * @ops: as registered; not used after the call
  *
  * Waits until no region uses the driver, which is so when @ops->owner is being
  * unloaded, because regions hold it; and for the driver's swapper to stop.
@@ -185,21 +186,36 @@ int swapvma_register_driver(const struct swapvma_driver_ops *ops);
  */
 void swapvma_unregister_driver(const struct swapvma_driver_ops *ops);
 
-/** swapvma_batch_len() - pages in a batch, 1 to 64. Any context. */
+/**
+ * swapvma_batch_len() - pages in a batch
+ * @batch: what swapout() was called with, not yet complete
+ *
+ * Context: any.
+ * Return: 1 to 64.
+ */
 u32 swapvma_batch_len(const struct swapvma_batch *batch);
 
-/** swapvma_batch_index() - offset of page @i in its region, in pages. Any context. */
+/**
+ * swapvma_batch_index() - where page @i is in its region
+ * @batch: what swapout() was called with, not yet complete
+ * @i: page of the batch, from 0
+ *
+ * Context: any.
+ * Return: the offset in pages; 0 past the end of the batch.
+ */
 u64 swapvma_batch_index(const struct swapvma_batch *batch, u32 i);
 
 /**
- * swapvma_batch_page() - page @i of a batch, NULL past its end
- * @batch: what swapout() was called with
+ * swapvma_batch_page() - what is to be stored as page @i
+ * @batch: what swapout() was called with, not yet complete
  * @i: page of the batch, from 0
  *
  * The content may change while it is read: user space may write to the page,
  * which cancels its swapout. A driver that reads it twice, or computes over
- * it, works on a copy. The page is valid until swapvma_batch_complete().
+ * it, works on a copy.
  * Context: any.
+ * Return: the page, valid until swapvma_batch_complete(); NULL past the end of the
+ * batch.
  */
 struct page *swapvma_batch_page(const struct swapvma_batch *batch, u32 i);
 
@@ -218,22 +234,22 @@ int swapvma_batch_copy(const struct swapvma_batch *batch, u32 i, void *to);
 
 /**
  * swapvma_batch_length() - bytes of page @i that matter
- * @batch: what swapout() was called with
+ * @batch: what swapout() was called with, not yet complete
  * @i: page of the batch, from 0
  *
- * PAGE_SIZE, or less for a page of an encrypted region that was compressed
- * before: the rest is zeroes, and swapin() need not return it. A driver that
- * knows nothing of lengths stores whole pages. One that does need not try to
- * compress a page of which less than PAGE_SIZE bytes matter. 0 past the end of
- * the batch.
+ * The rest is zeroes, and swapin() need not return it. A driver that knows nothing
+ * of lengths stores whole pages. One that does need not try to compress a page of
+ * which less than PAGE_SIZE bytes matter.
  * Context: any.
+ * Return: PAGE_SIZE, or less for a page of an encrypted region that was compressed
+ * before; 0 past the end of the batch.
  */
 u32 swapvma_batch_length(const struct swapvma_batch *batch, u32 i);
 
 /**
  * swapvma_batch_answer() - answer page @i of a batch
- * @batch: what swapout() was called with
- * @i: page of the batch, from 0
+ * @batch: what swapout() was called with, not yet complete
+ * @i: page of the batch, from 0; past its end nothing happens
  * @result: what became of it; a later answer replaces an earlier one
  * @slot: where it is stored, below 2^SWAPVMA_SLOT_BITS; read only for
  *	SWAPVMA_STORED, for which the driver keeps it until discard()
@@ -245,7 +261,7 @@ void swapvma_batch_answer(struct swapvma_batch *batch, u32 i,
 
 /**
  * swapvma_batch_complete() - hand a batch back
- * @batch: what swapout() was called with
+ * @batch: what swapout() was called with, not yet complete
  *
  * The batch may not be touched afterwards. A batch that was abandoned at its
  * deadline is released; slots it stored are discarded.
@@ -255,40 +271,52 @@ void swapvma_batch_complete(struct swapvma_batch *batch);
 
 /**
  * swapvma_batch_alloc_page() - a page to store a batch in
- * @batch: what swapout() was called with
+ * @batch: what swapout() was called with, not yet complete
  *
  * From free memory, or else from the reserves: at most half as many as the
  * batch has pages, so that storing a batch frees more than it takes. The
  * driver frees it with __free_page().
  * Context: swapout() itself, before the batch is complete.
- * Return: NULL if there is none; answer SWAPVMA_KEPT then.
+ * Return: the page, or NULL if there is none; answer SWAPVMA_KEPT then.
  */
 struct page *swapvma_batch_alloc_page(struct swapvma_batch *batch);
 
-/** swapvma_read_index() - offset of the page in its region, in pages. Any context. */
+/**
+ * swapvma_read_index() - where the page is in its region
+ * @read: what swapin() was called with, not yet complete
+ *
+ * Context: any.
+ * Return: the offset in pages.
+ */
 u64 swapvma_read_index(const struct swapvma_read *read);
 
-/** swapvma_read_slot() - where the page is stored. Any context. */
+/**
+ * swapvma_read_slot() - where the page is stored
+ * @read: what swapin() was called with, not yet complete
+ *
+ * Context: any.
+ * Return: the slot that the page was answered with.
+ */
 u64 swapvma_read_slot(const struct swapvma_read *read);
 
 /**
  * swapvma_read_length() - bytes of the page that matter
- * @read: what swapin() was called with
+ * @read: what swapin() was called with, not yet complete
  *
- * What swapvma_batch_length() was when the page was stored: only so many bytes
- * need be filled.
+ * Only so many bytes need be filled.
  * Context: any.
+ * Return: what swapvma_batch_length() was when the page was stored.
  */
 u32 swapvma_read_length(const struct swapvma_read *read);
 
 /**
  * swapvma_read_page() - what to fill
- * @read: what swapin() was called with
+ * @read: what swapin() was called with, not yet complete
  *
  * Nobody else can see it, and it holds zeroes unless the driver has
- * SWAPVMA_DRIVER_FILLS. Valid until swapvma_read_complete(), also after the
- * deadline.
+ * SWAPVMA_DRIVER_FILLS.
  * Context: any.
+ * Return: the page, valid until swapvma_read_complete(), also after the deadline.
  */
 struct page *swapvma_read_page(const struct swapvma_read *read);
 
@@ -303,7 +331,7 @@ void swapvma_read_fill(struct swapvma_read *read, const void *from);
 
 /**
  * swapvma_read_complete() - hand a read back
- * @read: what swapin() was called with
+ * @read: what swapin() was called with, not yet complete
  * @error: 0, or a negative errno: SIGBUS for that page only; the slot stays
  *
  * The read may not be touched afterwards.

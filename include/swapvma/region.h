@@ -59,8 +59,12 @@ struct swapvma_region_params {
  * Context: process context, may sleep and allocate; no lock held that a
  * driver's attach() takes.
  * Return: the region, to be given back with swapvma_region_put(), or an
- * ERR_PTR: -EINVAL, -EFBIG (too large), -ENODEV (unknown driver, @owner is
- * going away), -ENOMEM, what the driver answers.
+ * ERR_PTR: -EINVAL (null, size or version that this module was not built for; bytes,
+ * limit or flags that are not allowed), -EFBIG (too large), -ENODEV (unknown driver,
+ * or one or an owner that is going away), -EBUSY (the driver is being drained),
+ * -ENOENT (encryption, and the kernel has no lz4), -ERESTARTSYS (checksum or
+ * encryption, and a signal came while the kernel had no random numbers yet),
+ * -ENFILE (too many files are open), -ENOMEM, what the driver answers.
  */
 struct swapvma_region *swapvma_region_create(const struct swapvma_region_params *params);
 

@@ -116,9 +116,10 @@ impl Region {
     ///
     /// - `EINVAL`: the size or the limit is not allowed;
     /// - `EFBIG`: the region is too large;
-    /// - `ENODEV`: there is no such driver, or `owner` is going away;
+    /// - `ENODEV`: there is no such driver, or it or `owner` is going away;
     /// - `EBUSY`: the driver is being drained;
-    /// - `ENOENT`: [`Integrity::Encrypt`], and the kernel has no compressor for it;
+    /// - `ENOENT`: [`Integrity::Encrypt`], and the kernel has no lz4;
+    /// - `ENFILE`: too many files are open;
     /// - `ERESTARTSYS`: [`Integrity`], and a signal came while the kernel had no
     ///   random numbers yet;
     /// - `ENOMEM`;
