@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The smallest drivers, in C and in Rust, built outside the tree: what they
- * stored comes back, their slots are given back, they can be unloaded.
+ * stored comes back, their slots are given back, they can be unloaded. And what
+ * becomes of batches and reads that a driver in Rust drops: samples/rust_careless.
  */
 #include <errno.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -117,6 +119,61 @@ TEST_F(minimal, in_use)
 	ASSERT_TRUE(sv_wait_for(!sv_unload(variant->driver)));
 	ASSERT_EQ(-ENODEV, sv_try_create(variant->driver, "", PAGES, SV_NO_LIMIT));
 	ASSERT_EQ(0, sv_load(variant->driver, ""));
+}
+
+/* What was not answered stays, what was is lost: SIGBUS, each time it is asked for. */
+TEST(dropped)
+{
+	struct sv_baseline base;
+	char *map;
+	int fd, i;
+
+	sv_begin(&base);
+	ASSERT_EQ(0, sv_load("rust_careless", ""));
+	fd = sv_create("rust_careless", "", SV_BATCH, SV_NO_LIMIT);
+	map = sv_map_rw(fd, SV_BATCH);
+	sv_fill_range(map, 0, SV_BATCH, SV_TEXT, 1);
+	sv_pageout(fd, 0, SV_BATCH);
+	ASSERT_EQ(SV_BATCH / 2, SV_STAT(fd, swapouts));
+	ASSERT_EQ(SV_BATCH / 2, SV_STAT(fd, swapped));
+	ASSERT_LE(SV_BATCH / 2, SV_STAT(fd, write_failures));
+	for (i = 0; i < SV_BATCH; i += 2) {
+		ASSERT_EQ(SIGBUS, sv_touch_read(map + i * SV_PAGE));
+		ASSERT_EQ(SIGBUS, sv_touch_read(map + i * SV_PAGE));
+		ASSERT_EQ(0, sv_check_range(map, i + 1, 1, SV_TEXT, 1));
+	}
+	ASSERT_EQ(SV_BATCH, SV_STAT(fd, read_failures));
+	ASSERT_EQ(0, SV_STAT(fd, swapins));
+	ASSERT_FALSE(sv_quarantined("rust_careless"));
+	sv_unmap(map, SV_BATCH);
+	ASSERT_EQ(0, close(fd));
+	ASSERT_TRUE(sv_wait_for(!sv_unload("rust_careless")));
+	ASSERT_TRUE(sv_end(&base));
+}
+
+/* Dropped after the deadline, in vma_close: until then the driver has the batch. */
+TEST(dropped_late)
+{
+	struct sv_baseline base;
+	char *map;
+	int fd;
+
+	sv_begin(&base);
+	ASSERT_EQ(0, sv_load("rust_careless", ""));
+	fd = sv_create("rust_careless", "keep", SV_BATCH, SV_NO_LIMIT);
+	map = sv_map_rw(fd, SV_BATCH);
+	sv_fill_range(map, 0, SV_BATCH, SV_TEXT, 1);
+	sv_pageout(fd, 0, SV_BATCH);
+	ASSERT_TRUE(sv_wait_for(sv_quarantined("rust_careless")));
+	ASSERT_EQ(1, sv_driver_count("rust_careless", "abandoned"));
+	ASSERT_EQ(SV_BATCH, SV_STAT(fd, resident));
+	ASSERT_EQ(0, sv_check_range(map, 0, SV_BATCH, SV_TEXT, 1));
+	ASSERT_EQ(-EBUSY, sv_control("recover rust_careless"));
+	sv_unmap(map, SV_BATCH);
+	ASSERT_TRUE(sv_wait_for(!sv_control("recover rust_careless")));
+	ASSERT_EQ(0, close(fd));
+	ASSERT_TRUE(sv_wait_for(!sv_unload("rust_careless")));
+	ASSERT_TRUE(sv_end(&base));
 }
 
 SV_TEST_MAIN
