@@ -123,8 +123,8 @@ fn show_drivers(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     result
 }
 
-/// What the administrator asks for: "drain DRIVER [TO]", "cancel DRIVER",
-/// "recover DRIVER", "deadline DRIVER MILLISECONDS". A drain returns when it is done.
+/// What the administrator asks for: `drain DRIVER [TO]`, `cancel DRIVER`,
+/// `recover DRIVER`, `deadline DRIVER MILLISECONDS`. A drain returns when it is done.
 fn control(_: &(), user: &mut UserSliceReader) -> Result {
     let mut line = [0; 128];
     let len = user.len();

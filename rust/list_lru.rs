@@ -49,7 +49,7 @@ pub(crate) enum Visited {
 pub(crate) type Cgroup = *mut bindings::mem_cgroup;
 
 /// Items, oldest first, a list for each node, and for each cgroup if it was made
-/// with [`ListLru::init_memcg`].
+/// with [`ListLru::new_memcg`].
 #[pin_data(PinnedDrop)]
 pub(crate) struct ListLru<T: Item> {
     #[pin]
