@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// error: E0423
-// message: cannot initialize a tuple struct which contains private fields
+// error: E0451
+// message: of struct `Read` are private
 
 //! Reads come from swapvma.
 
@@ -10,5 +10,8 @@ use swapvma_driver::Read;
 
 /// Makes a read of nothing.
 pub fn make() -> Read {
-    Read(NonNull::dangling())
+    Read {
+        read: NonNull::dangling(),
+        is_ready: true,
+    }
 }
