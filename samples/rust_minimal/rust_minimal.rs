@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The smallest swap driver in Rust: it keeps pages in memory, as they are.
-//!
 //! After `insmod swapvma.ko; insmod rust_minimal.ko`, a line of
 //! `/sys/kernel/debug/swapvma/drivers` begins `rust_minimal state=running`.
 
@@ -25,9 +24,7 @@ impl Driver for Minimal {
 
     fn attach(args: &Attach<'_>) -> Result<Self::Handle> {
         let mut slots = KVVec::new();
-        for _ in 0..2 * args.pages() {
-            slots.push(None, GFP_KERNEL | __GFP_NOWARN)?;
-        }
+        (0..2 * args.pages()).try_for_each(|_| slots.push(None, GFP_KERNEL | __GFP_NOWARN))?;
         KBox::pin_init(kernel::new_mutex!(slots, "rust_minimal"), GFP_KERNEL)
     }
 
