@@ -48,6 +48,13 @@ pub(crate) fn run() -> Result<Running> {
     DETACHING.run(c"swapvma_detach")
 }
 
+/// Detaches a handle elsewhere once, for lockdep. No lock held; may sleep and allocate.
+pub(crate) fn prime() -> Result {
+    Handle::attach(&Wanted::DEFAULT, 1, Lease::of_current()?)?.detach_elsewhere();
+    DETACHING.flush();
+    Ok(())
+}
+
 /// A handle that is attached. To be given to [`Handle::detach`] or
 /// [`Handle::detach_elsewhere`]: nothing else detaches it.
 ///

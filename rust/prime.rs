@@ -27,6 +27,7 @@ use crate::{
         NewPage, //
     },
     fs::OpenFile,
+    handle,
     integrity::{
         self,
         Integrity, //
@@ -81,6 +82,7 @@ pub(crate) fn run() -> Result {
     // A driver may allocate while its caller has windows.
     window::prime(|| drop(Reclaim::enter()))?;
     with_integrity(&region)?;
+    handle::prime()?;
     out_and_in(&region)
 }
 

@@ -65,6 +65,13 @@ impl Workqueue {
         let queue = unsafe { Queue::from_raw(self.0.load(Acquire)) };
         queue.enqueue(work)
     }
+
+    /// Waits until what was enqueued before is done. No lock held; may sleep.
+    pub(crate) fn flush(&self) {
+        lockdep::remote_wait();
+        // SAFETY: As in `enqueue`.
+        unsafe { bindings::__flush_workqueue(self.0.load(Acquire)) };
+    }
 }
 
 /// A workqueue, for as long as the value lives.
