@@ -9,6 +9,7 @@
 //! place or the other; draining again goes on with what is left.
 
 use crate::{
+    atomic::Word,
     attached::{
         Attached,
         Wanted, //
@@ -49,6 +50,85 @@ use kernel::{
         Delta, //
     },
 };
+
+/// Progress of moving away what a driver stores.
+pub(crate) struct Drain {
+    state: Word,
+    moved: Word,
+    /// Regions that use the driver no more and did not detach yet.
+    leaving: Word,
+}
+
+impl Drain {
+    const IDLE: u64 = 0;
+    const RUNNING: u64 = 1;
+    const CANCELLED: u64 = 2;
+
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Word::new(Self::IDLE),
+            moved: Word::new(0),
+            leaving: Word::new(0),
+        }
+    }
+
+    /// Begins; `false` while somebody else is at it.
+    pub(crate) fn begin(&self) -> bool {
+        let begun = self.state.cmpxchg(Self::IDLE, Self::RUNNING).is_ok();
+        if begun {
+            self.moved.store_release(0);
+        }
+        begun
+    }
+
+    /// Ends, done or not.
+    pub(crate) fn end(&self) {
+        self.state.store_release(Self::IDLE);
+    }
+
+    /// Asks for an end.
+    pub(crate) fn cancel(&self) {
+        // Without a drain there is nothing to cancel.
+        let _ = self.state.cmpxchg(Self::RUNNING, Self::CANCELLED);
+    }
+
+    /// Whether the end was asked for.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.load() == Self::CANCELLED
+    }
+
+    /// Whether a drain is under way.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.load() != Self::IDLE
+    }
+
+    /// A page was moved.
+    pub(crate) fn count(&self) {
+        self.moved.count(1);
+    }
+
+    /// Returns the pages moved by the last drain.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.load()
+    }
+
+    /// A region uses the driver no more. It detaches when the last task that is about
+    /// to call the driver for it is done.
+    pub(crate) fn leave(&self) {
+        self.leaving.add(1);
+    }
+
+    /// Such a region detached.
+    pub(crate) fn left(&self) {
+        self.leaving.sub(1);
+    }
+
+    /// Whether all of them detached.
+    pub(crate) fn have_all_left(&self) -> bool {
+        self.leaving.load() == 0
+    }
+}
 
 /// Moves everything that the driver called `name` stores, to the driver `to` or,
 /// if that is empty, to whatever other driver each region has. No lock held;

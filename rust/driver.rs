@@ -13,6 +13,7 @@ use crate::{
         Phase, //
     },
     bindings,
+    drain::Drain,
     error::{
         code,
         Result, //
@@ -57,76 +58,6 @@ pub(crate) struct Flight {
     pub(crate) region: OpenRegion,
     pub(crate) attached: Arc<Attached>,
     pub(crate) ticket: Ticket,
-}
-
-/// Progress of moving away what a driver stores.
-pub(crate) struct Drain {
-    state: Word,
-    moved: Word,
-    /// Regions that use the driver no more and did not detach yet.
-    leaving: Word,
-}
-
-impl Drain {
-    const IDLE: u64 = 0;
-    const RUNNING: u64 = 1;
-    const CANCELLED: u64 = 2;
-
-    /// Begins; `false` while somebody else is at it.
-    pub(crate) fn begin(&self) -> bool {
-        let begun = self.state.cmpxchg(Self::IDLE, Self::RUNNING).is_ok();
-        if begun {
-            self.moved.store_release(0);
-        }
-        begun
-    }
-
-    /// Ends, done or not.
-    pub(crate) fn end(&self) {
-        self.state.store_release(Self::IDLE);
-    }
-
-    /// Asks for an end.
-    pub(crate) fn cancel(&self) {
-        // Without a drain there is nothing to cancel.
-        let _ = self.state.cmpxchg(Self::RUNNING, Self::CANCELLED);
-    }
-
-    /// Whether the end was asked for.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.state.load() == Self::CANCELLED
-    }
-
-    /// Whether a drain is under way.
-    pub(crate) fn is_running(&self) -> bool {
-        self.state.load() != Self::IDLE
-    }
-
-    /// A page was moved.
-    pub(crate) fn count(&self) {
-        self.moved.count(1);
-    }
-
-    /// Returns the pages moved by the last drain.
-    pub(crate) fn moved(&self) -> u64 {
-        self.moved.load()
-    }
-
-    /// A region uses the driver no more. It detaches when the last task that is about
-    /// to call the driver for it is done.
-    pub(crate) fn leave(&self) {
-        self.leaving.add(1);
-    }
-
-    /// Such a region detached.
-    pub(crate) fn left(&self) {
-        self.leaving.sub(1);
-    }
-
-    /// Whether all of them detached.
-    pub(crate) fn have_all_left(&self) -> bool {
-        self.leaving.load() == 0
-    }
 }
 
 /// A registered driver with its swapper.
@@ -349,11 +280,7 @@ unsafe fn register(ops: NonNull<bindings::swapvma_driver_ops>) -> Result {
             // SAFETY: As above.
             deadline_ms: Word::new(own_deadline_ms(unsafe { ops.as_ref() })),
             failures: Word::new(0),
-            drain: Drain {
-                state: Word::new(Drain::IDLE),
-                moved: Word::new(0),
-                leaving: Word::new(0),
-            },
+            drain: Drain::new(),
             regions: Word::new(0),
             users: Word::new(0),
             unused <- WaitQueue::new(c"swapvma_driver_unused", kernel::static_lock_class!()),
