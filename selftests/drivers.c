@@ -244,7 +244,7 @@ static void look_at_debugfs(void)
 }
 
 /* Whoever else goes through the regions: each of their waiters goes on. */
-TEST_F(silent, many_wait)
+TEST_F_TIMEOUT(silent, many_wait, SV_LONG_TIMEOUT)
 {
 	pid_t waiters[CROWD], lookers[3];
 	size_t i;
