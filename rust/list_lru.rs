@@ -131,18 +131,23 @@ impl<T: Item> ListLru<T> {
         unsafe { bindings::list_lru_del(self.lru.get(), item.link(), nid, cgroup) };
     }
 
-    /// Shows the `max` oldest items of node `nid` and of `cgroup` to `visit`. It runs
-    /// under the list's lock: it neither sleeps nor takes an entry bit, and what it
-    /// learned may be stale on return.
+    /// Shows the `max` oldest items of node `nid` and of `cgroup` to `visit`, each of
+    /// them once. It runs under the list's lock: it neither sleeps nor takes an entry
+    /// bit, and what it learned may be stale on return.
     pub(crate) fn walk<F: FnMut(&T) -> Visited>(
         &self,
         nid: i32,
         cgroup: Cgroup,
         max: u64,
-        mut visit: F,
+        visit: F,
     ) {
         let mut left = max as c_ulong;
-        // SAFETY: The lists are initialised; `visit_item` gets `visit` back as
+        let mut walk = Walk {
+            visit,
+            rotated: core::ptr::null_mut(),
+            is_around: false,
+        };
+        // SAFETY: The lists are initialised; `visit_item` gets `walk` back as
         // the type that it was instantiated for.
         unsafe {
             bindings::list_lru_walk_one(
@@ -150,7 +155,7 @@ impl<T: Item> ListLru<T> {
                 nid,
                 cgroup,
                 Some(visit_item::<T, F>),
-                (&raw mut visit).cast(),
+                (&raw mut walk).cast(),
                 &mut left,
             )
         };
@@ -166,26 +171,138 @@ impl<T: Item> PinnedDrop for ListLru<T> {
     }
 }
 
+/// A walk over a list. To the core, what goes to the end of the list is still to come:
+/// it would show a list of two items for as long as it is told to walk.
+struct Walk<F> {
+    visit: F,
+    /// The first item that became the youngest.
+    rotated: *mut bindings::list_head,
+    /// That one came again: it and those after it had their turn.
+    is_around: bool,
+}
+
 /// # Safety
 ///
 /// Called by `list_lru_walk_one` under the list's lock with an item's link and the
-/// `F` that `walk` passed.
+/// `Walk<F>` that `walk` passed.
 unsafe extern "C" fn visit_item<T: Item, F: FnMut(&T) -> Visited>(
     link: *mut bindings::list_head,
     list: *mut bindings::list_lru_one,
-    visit: *mut c_void,
+    walk: *mut c_void,
 ) -> bindings::lru_status {
+    // SAFETY: By the safety requirement.
+    let walk = unsafe { &mut *walk.cast::<Walk<F>>() };
+    walk.is_around = walk.is_around || link == walk.rotated;
+    if walk.is_around {
+        return bindings::lru_status::LRU_SKIP;
+    }
     // SAFETY: By the safety requirement; items leave the list before they are
     // freed, and removal takes the list's lock.
     let item = unsafe { T::from_link(link) };
-    // SAFETY: By the safety requirement.
-    let visit = unsafe { &mut *visit.cast::<F>() };
-    match visit(item) {
-        Visited::Rotate => bindings::lru_status::LRU_ROTATE,
+    match (walk.visit)(item) {
+        Visited::Rotate => {
+            if walk.rotated.is_null() {
+                walk.rotated = link;
+            }
+            bindings::lru_status::LRU_ROTATE
+        }
         Visited::Remove => {
             // SAFETY: The item is on the list, whose lock is held.
             unsafe { bindings::list_lru_isolate(list, link) };
             bindings::lru_status::LRU_REMOVED
         }
+    }
+}
+
+#[kunit_tests(swapvma_list_lru)]
+mod tests {
+    use super::*;
+
+    /// An item; the link is its first field.
+    #[repr(C)]
+    struct Numbered {
+        link: Opaque<bindings::list_head>,
+        number: usize,
+    }
+
+    // SAFETY: The link is initialised by `numbered`, and nothing else uses it.
+    unsafe impl Item for Numbered {
+        fn link(&self) -> *mut bindings::list_head {
+            self.link.get()
+        }
+
+        unsafe fn from_link<'a>(link: *mut bindings::list_head) -> &'a Self {
+            // SAFETY: By the safety requirement; the link is the first field.
+            unsafe { &*link.cast::<Self>() }
+        }
+    }
+
+    /// Calls `test` with a list of so many items.
+    fn with_items(count: usize, test: impl FnOnce(&ListLru<Numbered>)) -> Result {
+        let lru = KBox::pin_init(
+            ListLru::new(ours::swapvma_lru::SWAPVMA_LRU_RECORDS),
+            GFP_KERNEL,
+        )?;
+        let mut items = KVec::with_capacity(count, GFP_KERNEL)?;
+        for number in 0..count {
+            let link = Opaque::uninit();
+            items.push(Numbered { link, number }, GFP_KERNEL)?;
+        }
+        for item in items.iter() {
+            // SAFETY: The link is valid, and the vector does not grow any more.
+            unsafe { bindings::INIT_LIST_HEAD(item.link()) };
+            // SAFETY: It is off the list before the vector is dropped; no cgroup.
+            unsafe { lru.add(item, 0, core::ptr::null_mut()) };
+        }
+        test(&lru);
+        for item in items.iter() {
+            // SAFETY: If it is on the list it was added with these.
+            unsafe { lru.del(item, 0, core::ptr::null_mut()) };
+        }
+        Ok(())
+    }
+
+    /// Numbers of the items that a walk shows, as digits, of which it removes some.
+    fn walk(lru: &ListLru<Numbered>, max: u64, removed: &[usize]) -> usize {
+        let mut seen = 0;
+        // A walk that goes round and round ends, and is seen to be wrong.
+        lru.walk(0, core::ptr::null_mut(), max, |item| {
+            seen = 10 * seen + item.number + 1;
+            if removed.contains(&item.number) {
+                Visited::Remove
+            } else {
+                Visited::Rotate
+            }
+        });
+        seen
+    }
+
+    #[test]
+    fn a_walk_shows_each_item_once() -> Result {
+        with_items(1, |lru| assert_eq!(walk(lru, 7, &[]), 1))?;
+        with_items(2, |lru| assert_eq!(walk(lru, 7, &[]), 12))?;
+        with_items(3, |lru| {
+            assert_eq!(walk(lru, 7, &[]), 123);
+            assert_eq!(walk(lru, 3, &[]), 123);
+        })
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_the_last_one_ended() -> Result {
+        with_items(3, |lru| {
+            assert_eq!(walk(lru, 2, &[]), 12);
+            assert_eq!(walk(lru, 2, &[]), 31);
+            assert_eq!(walk(lru, 7, &[]), 231);
+        })
+    }
+
+    #[test]
+    fn what_is_removed_is_not_shown_again() -> Result {
+        with_items(3, |lru| {
+            assert_eq!(walk(lru, 7, &[0]), 123);
+            assert_eq!(walk(lru, 7, &[2]), 23);
+            assert_eq!(walk(lru, 7, &[1]), 2);
+            assert_eq!(walk(lru, 7, &[]), 0);
+        })
     }
 }

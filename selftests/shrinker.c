@@ -131,6 +131,38 @@ TEST_F(shrinker, nodes)
 }
 
 /*
+ * The regions of a cgroup that was removed are its parent's, which has several owners
+ * then, and each of them has its turn.
+ */
+TEST_F(shrinker, removed)
+{
+	static const char * const groups[] = { "a/c", "a/d" };
+	size_t pages = SV_BATCH;
+	char path[PATH_MAX], *maps[2];
+	int fds[2], i;
+
+	if (!cg_shrinker(path, "scan"))
+		SKIP(return, "no shrinker in debugfs");
+	cg_set("a", "cgroup.subtree_control", "+memory");
+	for (i = 0; i < 2; i++) {
+		cg_make(groups[i]);
+		fds[i] = cg_create_region(groups[i], "test", pages, SV_NO_LIMIT);
+		maps[i] = sv_map_rw(fds[i], pages);
+		sv_fill_range(maps[i], 0, pages, SV_TEXT, 1);
+		ASSERT_EQ(0, msync(maps[i], pages * SV_PAGE, MS_SYNC));
+		ASSERT_EQ(0, cg_gone(groups[i]));
+	}
+	ASSERT_TRUE(sv_wait_for(cg_counted("a", 0) + cg_counted("a", 1) == 2 * pages));
+	cg_scan("a", 0, 2 * pages);
+	if (!access("/sys/devices/system/node/node1", F_OK))
+		cg_scan("a", 1, 2 * pages);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, SV_STAT(fds[i], resident));
+		ASSERT_EQ(0, sv_check_range(maps[i], 0, pages, SV_TEXT, 1));
+	}
+}
+
+/*
  * A region has what it may keep under memory pressure taken away last: from the other
  * one as long as that has pages, from what it has besides, and only then from all.
  */

@@ -159,6 +159,7 @@ const char *cg_begin(void)
 	if (sv_read_file("/proc/cmdline", line, sizeof(line)) && strstr(line, "nokmem"))
 		return "kernel memory is not charged";
 	cg_gone("a/c");
+	cg_gone("a/d");
 	cg_gone("a");
 	cg_gone("b");
 	cg_make("a");
@@ -169,6 +170,7 @@ const char *cg_begin(void)
 bool cg_end(void)
 {
 	cg_gone("a/c");
+	cg_gone("a/d");
 	return !cg_gone("a") & !cg_gone("b");
 }
 
