@@ -204,11 +204,10 @@ struct Look {
 /// others.
 fn drop_some(target: Target, wanted: u64, reach: Reach) -> Look {
     let mut look = Look::default();
-    // Regions without pages to spare come by as well.
+    // Rounds that bring nothing: regions without pages to spare come by as well.
     let mut rounds = 2 + regions::count() / LOOK as u64;
     while look.pages < wanted && rounds != 0 {
-        rounds -= 1;
-        let before = look.pages;
+        let (before, freed) = (look.pages, look.freed);
         let mut any_spared = false;
         for region in target.next_regions().filter_map(regions::open) {
             let pages = match reach {
@@ -242,6 +241,7 @@ fn drop_some(target: Target, wanted: u64, reach: Reach) -> Look {
         if look.pages == before && !any_spared {
             break;
         }
+        rounds -= u64::from(look.freed == freed);
     }
     look
 }
