@@ -47,6 +47,9 @@ extern uint32_t shuffled[BENCH_PAGES];	/* each page once */
 extern uint32_t zipf[BENCH_PAGES];	/* some pages often, exponent 1.1 */
 extern size_t zipf_pages;		/* different ones in zipf */
 
+/* Another such page; the same ones in each program. */
+uint32_t draw_zipf(void);
+
 /* @directory has the corpora that are files. */
 void load_corpora(const char *directory);
 
@@ -133,6 +136,7 @@ void progress(const struct maker *maker, const char *what, const char *corpus);
 void swap_rows(const struct maker *maker, const char *corpus);
 void fault_rows(const struct maker *maker);
 void scale_rows(const struct maker *maker);
+void limit_rows(const struct maker *maker);
 void byte_rows(const struct maker *maker);
 void codec_rows(const char *codec, const char *corpus);
 void latency_rows(const struct maker *ours, const struct maker *peer);

@@ -64,32 +64,45 @@ static void shuffle(uint32_t *order)
 	}
 }
 
+static double likelihood[BENCH_PAGES];	/* of the pages up to a rank */
+static uint32_t ranked[BENCH_PAGES];
+
 /* The page of rank r is used with a likelihood of r^-1.1. */
-static void draw_zipf(void)
+static void rank_pages(void)
 {
-	static double sum[BENCH_PAGES];
-	static uint32_t ranked[BENCH_PAGES];
-	static bool used[BENCH_PAGES];
 	double all = 0;
 
 	shuffle(ranked);
 	for (size_t i = 0; i < BENCH_PAGES; i++) {
 		all += pow(i + 1, -1.1);
-		sum[i] = all;
+		likelihood[i] = all;
 	}
+}
+
+uint32_t draw_zipf(void)
+{
+	double wanted = likelihood[BENCH_PAGES - 1] * (random_word() >> 11) /
+			(double)(1ULL << 53);
+	size_t low = 0, high = BENCH_PAGES - 1;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (likelihood[middle] < wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return ranked[low];
+}
+
+static void draw_pages(void)
+{
+	static bool used[BENCH_PAGES];
+
+	rank_pages();
 	for (size_t i = 0; i < BENCH_PAGES; i++) {
-		double wanted = all * (random_word() >> 11) / (double)(1ULL << 53);
-		size_t low = 0, high = BENCH_PAGES - 1;
-
-		while (low < high) {
-			size_t middle = (low + high) / 2;
-
-			if (sum[middle] < wanted)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		zipf[i] = ranked[low];
+		zipf[i] = draw_zipf();
 		zipf_pages += !used[zipf[i]];
 		used[zipf[i]] = true;
 	}
@@ -116,7 +129,7 @@ void load_corpora(const char *directory)
 	for (size_t i = 0; i < BENCH_PAGES; i++)
 		memcpy(corpora[MIXED] + i * PAGE, corpora[i % MIXED] + i * PAGE, PAGE);
 	shuffle(shuffled);
-	draw_zipf();
+	draw_pages();
 }
 
 const unsigned char *find_corpus(const char *name)

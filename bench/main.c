@@ -22,6 +22,7 @@ static void explain(void)
 	      "                       elf, random or mixed\n"
 	      "         fault         faults, munmap, fork\n"
 	      "         scale         many regions, mappings, pages\n"
+	      "         limit         pages that come back at a limit\n"
 	      "         bytes         metadata of swapvma\n"
 	      "         codec=CORPUS  the codec alone, with swapvma_codec.ko\n"
 	      "         profile=CORPUS\n"
@@ -38,7 +39,7 @@ static void run(const struct maker *maker, const char *group)
 
 	/* What was freed before goes now, and its cost with it. */
 	usleep(200000);
-	if (!latency && !wait)
+	if (!latency && !wait && strcmp(group, "limit") != 0)
 		check_clock();
 	if (corpus && strncmp(group, "swap", length) == 0) {
 		swap_rows(maker, corpus);
@@ -50,6 +51,8 @@ static void run(const struct maker *maker, const char *group)
 		fault_rows(maker);
 	} else if (strcmp(group, "scale") == 0) {
 		scale_rows(maker);
+	} else if (strcmp(group, "limit") == 0) {
+		limit_rows(maker);
 	} else if (strcmp(group, "bytes") == 0) {
 		byte_rows(maker);
 	} else if (latency) {
