@@ -30,6 +30,8 @@ pub(crate) struct Debugfs {
     #[pin]
     mappings: File<()>,
     #[pin]
+    distances: File<()>,
+    #[pin]
     map: File<Map>,
     /// Only where tests put bugs back.
     #[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
@@ -48,6 +50,7 @@ impl Debugfs {
             drivers <- dir.read_callback_file(c"drivers", (), &show_drivers),
             control <- dir.write_callback_file(c"control", (), &control),
             mappings <- dir.read_callback_file(c"mappings", (), &show_mappings),
+            distances <- dir.read_callback_file(c"distances", (), &show_distances),
             map <- dir.read_binary_file(c"map", Map),
             #[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
             flaw <- dir.read_write_callback_file(c"flaw", (), &show_flaws, &put_back),
@@ -172,6 +175,20 @@ fn show_mappings(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
             region.in_swapout(),
             region.counters.munmap_waits.load()
         )
+    })
+}
+
+/// Refaults of each region by the pages that left since the page did.
+fn show_distances(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for_each_region(|region| {
+        let mut result = write!(f, "{}", region.id);
+        let unknown = region.ages.for_each_distance(|least, count| {
+            if result.is_ok() && count != 0 {
+                result = write!(f, " {least}={count}");
+            }
+        });
+        result?;
+        writeln!(f, " unknown={unknown}")
     })
 }
 

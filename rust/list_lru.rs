@@ -131,6 +131,20 @@ impl<T: Item> ListLru<T> {
         unsafe { bindings::list_lru_del(self.lru.get(), item.link(), nid, cgroup) };
     }
 
+    /// Returns the number of items on all lists without a cgroup (stale). Any
+    /// context.
+    pub(crate) fn count(&self) -> u64 {
+        // SAFETY: No precondition.
+        let nodes = unsafe { ours::swapvma_nr_nodes() };
+        (0..nodes).map(|nid| self.count_node(nid)).sum()
+    }
+
+    /// The same for one node that there is.
+    pub(crate) fn count_node(&self, nid: i32) -> u64 {
+        // SAFETY: The lists are initialised; the node is one that there is.
+        unsafe { bindings::list_lru_count_node(self.lru.get(), nid) as u64 }
+    }
+
     /// Shows the `max` oldest items of node `nid` and of `cgroup` to `visit`, each of
     /// them once. It runs under the list's lock: it neither sleeps nor takes an entry
     /// bit, and what it learned may be stale on return.
@@ -159,6 +173,18 @@ impl<T: Item> ListLru<T> {
                 &mut left,
             )
         };
+    }
+
+    /// The same for all nodes, one after the other, without a cgroup.
+    pub(crate) fn walk_all<F: FnMut(&T) -> Visited>(&self, max: u64, mut visit: F) {
+        let mut left = max;
+        // SAFETY: No precondition.
+        for nid in 0..unsafe { ours::swapvma_nr_nodes() } {
+            self.walk(nid, core::ptr::null_mut(), left, |item| {
+                left = left.saturating_sub(1);
+                visit(item)
+            });
+        }
     }
 }
 

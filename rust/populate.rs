@@ -284,6 +284,7 @@ pub(crate) fn make(
 /// these are cheap to read along. Waits for none of them, but calls the driver. No
 /// lock held.
 pub(crate) fn read_ahead(region: &OpenRegion, index: u64, slot: Slot, wanted: u64) {
+    region.ages.watch_refaults(region.residency.resident());
     let mut next = index + 1;
     if wanted != 0 && !is_killed() {
         let attached = region.drivers.get(slot.driver());

@@ -32,7 +32,6 @@ use crate::{
         self,
         Integrity, //
     },
-    list_lru::Visited,
     lockdep::{
         self,
         FaultLock,
@@ -42,6 +41,7 @@ use crate::{
     },
     owner::Target,
     populate,
+    record::Age,
     region::OpenRegion,
     regions,
     seal::Mode,
@@ -130,9 +130,7 @@ fn reached_from_reclaim(region: &OpenRegion) {
     region.mapping().unmap(0, 1, false);
     let mut candidates = Candidates::new();
     candidates.push(0);
-    region
-        .lru
-        .walk(0, core::ptr::null_mut(), 1, |_| Visited::Rotate);
+    region.ages.walk(Age::Young, 1, |_| ());
     let target = Target {
         nid: 0,
         cgroup: core::ptr::null_mut(),

@@ -480,6 +480,7 @@ impl Read {
             return false;
         }
         let page = region.install_locked(&mut locked, self.index, page, record, Some(self.source));
+        region.note_back(&locked);
         drop(locked);
         drop(page);
         drop(this);

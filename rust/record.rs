@@ -51,11 +51,23 @@ const NO_SLOT: u64 = u64::MAX;
 pub(crate) const INDEX_BITS: u32 = 37;
 
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
-const AGED: u64 = 1 << INDEX_BITS;
-const UNEVICTABLE: u64 = 1 << (INDEX_BITS + 1);
-const STAYED: u64 = 1 << (INDEX_BITS + 2);
-const SEQ_SHIFT: u32 = INDEX_BITS + 3;
+const UNEVICTABLE: u64 = 1 << INDEX_BITS;
+const STAYED: u64 = 1 << (INDEX_BITS + 1);
+const ACTIVE: u64 = 1 << (INDEX_BITS + 2);
+const AGE_SHIFT: u32 = INDEX_BITS + 3;
+const AGE_MASK: u64 = 1 << AGE_SHIFT;
+const SEQ_SHIFT: u32 = AGE_SHIFT + 1;
 const SEQ_MASK: u64 = u64::MAX >> SEQ_SHIFT;
+
+/// How long ago a page was used, as far as the clock knows: which of its region's
+/// lists its record is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// Since the clock came by.
+    Young = 0,
+    /// The clock unmapped it and nobody touched it since.
+    Cold = 1,
+}
 
 /// The record of one resident page: 48 bytes.
 #[repr(C, align(16))]
@@ -63,9 +75,9 @@ pub(crate) struct Record {
     lru: Opaque<bindings::list_head>,
     folio: NonNull<bindings::folio>,
     slot: Word,
-    /// Index of the page, whether it was aged, whether something keeps it in
-    /// memory, whether it stayed when it was to leave, sequence of the batch
-    /// that writes it.
+    /// Index of the page, whether something keeps it in memory, whether it stayed
+    /// when it was to leave, whether it is used again and again, its age, sequence
+    /// of the batch that writes it.
     meta: Word,
 }
 
@@ -115,17 +127,37 @@ impl Record {
 
     /// Whether the clock unmapped the page and nobody touched it since.
     pub(crate) fn is_aged(&self) -> bool {
-        self.meta.load() & AGED != 0
+        self.meta.load() & AGE_MASK != 0
     }
 
-    /// Marks the page as unmapped by the clock, or as touched. Under the entry
-    /// bit.
-    pub(crate) fn set_aged(&self, aged: bool) {
-        if aged {
-            self.set_flag(AGED, true);
-        } else {
-            self.set_flag(AGED | STAYED, false);
+    /// Returns the age of the page.
+    pub(crate) fn age(&self) -> Age {
+        match (self.meta.load() & AGE_MASK) >> AGE_SHIFT {
+            0 => Age::Young,
+            _ => Age::Cold,
         }
+    }
+
+    /// Notes the age. Under the entry bit, with the record on no list.
+    pub(crate) fn set_age(&self, age: Age) {
+        let meta = self.meta.load() & !AGE_MASK;
+        self.meta.store_release(meta | (age as u64) << AGE_SHIFT);
+    }
+
+    /// Somebody touched the page: that it stayed before says nothing any more. Under
+    /// the entry bit.
+    pub(crate) fn forget_stay(&self) {
+        self.set_flag(STAYED, false);
+    }
+
+    /// Whether the page is used again and again.
+    pub(crate) fn is_active(&self) -> bool {
+        self.meta.load() & ACTIVE != 0
+    }
+
+    /// Notes whether it is. Under the entry bit.
+    pub(crate) fn set_active(&self, active: bool) {
+        self.set_flag(ACTIVE, active);
     }
 
     /// Whether something was found to keep the page in memory: it does not count

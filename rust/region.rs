@@ -9,13 +9,13 @@
 mod pages;
 
 use crate::{
+    ages::Ages,
     ahead::Ahead,
     atomic::Word,
     attached::{
         Attached,
         Drivers, //
     },
-    bindings::swapvma_lru,
     deadline::now_ns,
     entry::{
         Address,
@@ -42,7 +42,6 @@ use crate::{
         self,
         Residency, //
     },
-    list_lru::ListLru,
     lockdep,
     oom,
     owner::Share,
@@ -107,7 +106,7 @@ pub(crate) struct Region {
     pub(crate) share: Share,
     /// Records of the resident pages.
     #[pin]
-    pub(crate) lru: ListLru<Record>,
+    pub(crate) ages: Ages,
     /// The swapper was asked to bring the region below its limit.
     pub(crate) kicked: Word,
     /// Pages that the swapper looked at since it last made room.
@@ -217,7 +216,7 @@ impl Region {
                 file,
                 sizing <- kernel::new_spinlock!((), "swapvma_size"),
                 share,
-                lru <- ListLru::new(swapvma_lru::SWAPVMA_LRU_RECORDS),
+                ages <- Ages::new(),
                 inflight <- kernel::new_spinlock!(InFlight::new(), "swapvma_inflight"),
                 kicked: Word::new(0),
                 scanned: Word::new(0),

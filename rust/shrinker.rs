@@ -21,14 +21,18 @@ use crate::{
     },
     fault,
     limit::BATCH_PAGES,
-    list_lru::Visited,
     lockdep,
     owner::{
         Lists,
         Target,
         LOOK, //
     },
-    record, regions, report,
+    record::{
+        self,
+        Age, //
+    },
+    region::Region,
+    regions, report,
     swapout::{
         self,
         Candidates, //
@@ -222,18 +226,12 @@ fn drop_some(target: Target, wanted: u64, reach: Reach) -> Look {
                 .saturating_sub(look.pages)
                 .min(BATCH_PAGES as u64)
                 .min(pages);
-            let since = look.pages;
             let mut candidates = Candidates::new();
-            region
-                .lru
-                .walk(target.nid, core::ptr::null_mut(), most, |record| {
-                    look.pages += 1;
-                    candidates.push(record.index());
-                    Visited::Rotate
-                });
+            let looked = choose(&region, target.nid, most, &mut candidates);
+            look.pages += looked;
             let dropped = swapout::drop_clean(&region, &mut candidates);
             look.freed += dropped;
-            if dropped < look.pages - since {
+            if dropped < looked {
                 swapper::press(&region, PRESS.min(pages));
                 look.is_promising = look.is_promising || region.is_promising();
             }
@@ -244,6 +242,27 @@ fn drop_some(target: Target, wanted: u64, reach: Reach) -> Look {
         rounds -= u64::from(look.freed == freed);
     }
     look
+}
+
+/// Chooses up to `most` pages of a region on node `nid`: what just happens to be clean,
+/// which cold pages seldom are. Returns how many it looked at.
+fn choose(region: &Region, nid: i32, most: u64, candidates: &mut Candidates) -> u64 {
+    let (mut looked, mut cold) = (0, 0);
+    for (age, share) in [(Age::Cold, 4), (Age::Young, 1), (Age::Cold, 1)] {
+        let mut left = most.saturating_sub(looked) / share;
+        if age == Age::Cold {
+            // Each of them once.
+            left = left.min(region.ages.count_node(age, nid).saturating_sub(cold));
+            cold += left;
+        }
+        region.ages.walk_node(age, nid, left, |record| {
+            looked += 1;
+            if age != Age::Young || !record.is_active() {
+                candidates.push(record.index());
+            }
+        });
+    }
+    looked
 }
 
 /// Waits until a swapper freed a batch of them, but no longer than a reclaimer may be

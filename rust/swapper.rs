@@ -12,7 +12,10 @@ use crate::{
         Operation,
         Phase, //
     },
-    bindings,
+    clock::{
+        self,
+        Haste, //
+    },
     deadline::now_ns,
     driver::Registered,
     entry::State,
@@ -23,10 +26,8 @@ use crate::{
     },
     kthread,
     limit::BATCH_PAGES,
-    list_lru::Visited,
     lockdep,
     populate::headroom,
-    record::Record,
     region::{
         OpenRegion,
         Region, //
@@ -277,15 +278,6 @@ fn has_moved(region: &Region, home: &Arc<Attached>) -> bool {
         .is_some_and(|now| Arc::ptr_eq(&now, home))
 }
 
-/// Why pages have to leave.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Haste {
-    /// The region is at its limit: what is touched again stays.
-    Limit,
-    /// The machine is short of memory: the oldest leave.
-    Pressure,
-}
-
 /// How paging out the coldest pages ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -399,7 +391,9 @@ fn shrink(
             return End::Enough;
         }
         let unevictable = region.residency.unevictable();
-        let (scanned, step) = clock(region, home, haste, wanted);
+        let (mut scanned, step) = clock::turn(region, home, haste, wanted);
+        // What the driver refused needs no other look.
+        scanned += step.refused;
         // What does not count any more made room as well.
         if step.done != 0 || region.residency.unevictable() > unevictable {
             region.scanned.store_release(0);
@@ -430,54 +424,9 @@ fn shrink(
             return End::Turn;
         }
     }
-    End::Turn
-}
-
-/// Turns the clock by at most a batch: pages that were not touched since it
-/// last came by are evicted, the others are unmapped and get a second chance,
-/// so that touching them again costs a minor fault. Returns the pages looked
-/// at.
-fn clock(region: &OpenRegion, home: &Arc<Attached>, haste: Haste, excess: u64) -> (u64, Outcome) {
-    let mut old = Candidates::new();
-    let mut young = Candidates::new();
-    let mut scanned = 0;
-    // A few more than wanted, of which some will be young.
-    let most = (2 * excess).clamp(BATCH_PAGES as u64 / 8, BATCH_PAGES as u64);
-    // SAFETY: No precondition.
-    for nid in 0..unsafe { bindings::swapvma_nr_nodes() } {
-        let cgroup = core::ptr::null_mut();
-        region.lru.walk(nid, cgroup, most - scanned, |record| {
-            scanned += 1;
-            if haste == Haste::Pressure || record.is_aged() {
-                old.push(record.index());
-            } else {
-                young.push(record.index());
-            }
-            Visited::Rotate
-        });
+    if excess(region) == 0 {
+        End::Enough
+    } else {
+        End::Turn
     }
-    age(region, young.sorted());
-    let outcome = swapout::run(region, Some(home), Operation::Swapout, &mut old);
-    (scanned, outcome)
-}
-
-/// Unmaps pages that stay resident for now.
-fn age(region: &Region, indexes: &[u64]) {
-    let aged = indexes.iter().copied().filter(|&index| {
-        let mlocked = region.is_mlocked(index);
-        let Some(entry) = region.table.lock(index) else {
-            return false;
-        };
-        if region.is_unevictable(&entry, mlocked) {
-            return false;
-        }
-        let Some(record) = Record::of(&entry) else {
-            return false;
-        };
-        record.set_aged(true);
-        true
-    });
-    swapout::for_each_run(aged, |first, count| {
-        region.mapping().unmap(first, count, false);
-    });
 }

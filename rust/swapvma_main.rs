@@ -17,11 +17,15 @@ mod entry;
 #[deny(unsafe_code)]
 mod fill;
 #[deny(unsafe_code)]
+mod ghosts;
+#[deny(unsafe_code)]
 mod inflight;
 #[deny(unsafe_code)]
 mod limit;
 #[deny(unsafe_code)]
 mod listed;
+#[deny(unsafe_code)]
+mod policy;
 #[deny(unsafe_code)]
 mod range;
 #[deny(unsafe_code)]
@@ -31,6 +35,7 @@ mod table;
 
 // Wrappers of what the kernel offers.
 mod acomp;
+mod ages;
 mod atomic;
 mod bindings;
 mod cipher;
@@ -58,6 +63,8 @@ mod api;
 mod attached;
 mod batch;
 mod client;
+#[deny(unsafe_code)]
+mod clock;
 mod deadline;
 mod debugfs;
 mod device;

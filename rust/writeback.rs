@@ -140,7 +140,7 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcom
             Answer::Kept => {
                 // Not before the clock has come by twice; what is to be retried is
                 // offered the next time.
-                region.touch(index);
+                region.keep(index);
                 region.counters.kept.count(1);
             }
             Answer::Retry => region.counters.retried.count(1),

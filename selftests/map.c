@@ -16,7 +16,7 @@
 #include "kselftest_harness.h"
 #include "swapvma_util.h"
 
-#define PAGES		(2 * SV_BATCH)
+#define PAGES		(4 * SV_BATCH)
 #define REGION_SHIFT	37
 
 /* More than any machine has memory. */

@@ -40,6 +40,9 @@ mod extents;
 #[path = "../../rust/fill.rs"]
 mod fill;
 #[deny(unsafe_code)]
+#[path = "../../rust/ghosts.rs"]
+mod ghosts;
+#[deny(unsafe_code)]
 #[path = "../../rust/inflight.rs"]
 mod inflight;
 #[deny(unsafe_code)]
@@ -55,6 +58,9 @@ mod magazine;
 #[deny(unsafe_code)]
 #[path = "../../drivers/store/options.rs"]
 mod options;
+#[deny(unsafe_code)]
+#[path = "../../rust/policy.rs"]
+mod policy;
 #[deny(unsafe_code)]
 #[path = "../../rust/range.rs"]
 mod range;

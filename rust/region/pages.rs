@@ -26,6 +26,7 @@ use crate::{
     read::Read,
     record::{
         self,
+        Age,
         Record, //
     },
 };
@@ -40,8 +41,7 @@ impl Region {
     /// for it.
     pub(crate) fn find_touched(&self, index: u64) -> Found {
         self.look_up(index, |record| {
-            if record.is_aged() {
-                record.set_aged(false);
+            if self.touched(record) {
                 self.counters.refaults.count(1);
             }
         })
@@ -80,8 +80,9 @@ impl Region {
     }
 
     /// Locks resident pages that nobody has locked, to map them: page `first`, and
-    /// those after it, for each bit of `wanted`, as far as `pages` has room. The clock
-    /// starts again for them. Does not sleep.
+    /// those after it, for each bit of `wanted`, as far as `pages` has room. Cold ones
+    /// are left out: mapped, they would look unused for as long as they are used. Does
+    /// not sleep.
     pub(crate) fn lock_neighbours(
         &self,
         first: u64,
@@ -90,15 +91,13 @@ impl Region {
     ) {
         let mut places = pages.iter_mut();
         self.table.lock_resident(first, wanted, |index, entry| {
-            let Some(record) = Record::of(entry) else {
+            let Some(record) = Record::of(entry).filter(|record| !record.is_aged()) else {
                 return;
             };
             // The page is in the table for as long as it is locked.
             let Ok(page) = record.folio().try_lock() else {
                 return;
             };
-            // It cannot be told whether a neighbour is touched.
-            record.set_aged(false);
             if let Some(place) = places.next() {
                 *place = Some((index, page));
             }
@@ -131,7 +130,18 @@ impl Region {
             drop(entry);
             return Err((page, record));
         }
-        Ok(self.install_locked(&mut entry, index, page, record, slot))
+        let page = self.install_locked(&mut entry, index, page, record, slot);
+        if !is_new {
+            self.note_back(&entry);
+        }
+        Ok(page)
+    }
+
+    /// The page of a locked entry was stored, and is in memory again.
+    pub(crate) fn note_back(&self, entry: &LockedEntry<'_>) {
+        if let Some(record) = Record::of(entry) {
+            self.ages.note_back(record, self.residency.resident());
+        }
     }
 
     /// Makes room in the table for page `index`. It may be gone again on return.
@@ -181,8 +191,8 @@ impl Region {
         let nid = page.nid();
         let (table, locked) = page.attach(self.mapping(), index);
         let record = record.install(entry, table, index, slot);
-        // SAFETY: `take` removes it before the record is freed; no cgroup.
-        unsafe { self.lru.add(record, nid, core::ptr::null_mut()) };
+        // SAFETY: `take` removes it before the record is freed.
+        unsafe { self.ages.add(record, nid) };
         self.share.add(nid);
         locked
     }
@@ -212,8 +222,7 @@ impl Region {
         then: State,
     ) -> Option<(record::Unused, Folio)> {
         let record = Record::of(entry)?;
-        // SAFETY: It was added with these.
-        unsafe { self.lru.del(record, nid, core::ptr::null_mut()) };
+        self.ages.remove(record, nid);
         if record.is_exempt() {
             self.residency.release_unevictable();
         } else {
@@ -261,6 +270,9 @@ impl Region {
         let Some(then) = then else {
             return Err(page);
         };
+        if matches!(then, State::Swapped(_)) {
+            self.ages.note_left(index);
+        }
         let taken = self.take(&mut entry, nid, then);
         drop(entry);
         page.detach();
@@ -287,18 +299,51 @@ impl Region {
         }
     }
 
-    /// A fault maps the page: the clock starts again for it. Returns whether
-    /// the clock had unmapped it.
-    pub(crate) fn touch(&self, index: u64) -> bool {
+    /// A fault maps the page: the clock starts again for it.
+    pub(crate) fn touch(&self, index: u64) {
         let Some(entry) = self.table.lock(index) else {
-            return false;
+            return;
         };
-        match Record::of(&entry) {
-            Some(record) if record.is_aged() => {
-                record.set_aged(false);
-                true
-            }
-            _ => false,
+        if let Some(record) = Record::of(&entry) {
+            self.touched(record);
+        }
+    }
+
+    /// The same, under the entry bit. Returns whether the clock had unmapped the page:
+    /// then it is active.
+    fn touched(&self, record: &Record) -> bool {
+        let was_aged = record.is_aged();
+        if was_aged {
+            record.forget_stay();
+            self.ages.set_active(record, true);
+            self.ages.set(record, Age::Young);
+        }
+        was_aged
+    }
+
+    /// The driver does not want the page: it comes by again when others have twice.
+    pub(crate) fn keep(&self, index: u64) {
+        let Some(entry) = self.table.lock(index) else {
+            return;
+        };
+        if let Some(record) = Record::of(&entry) {
+            self.ages.set_active(record, true);
+            self.ages.set(record, Age::Young);
+        }
+    }
+
+    /// The page was to leave memory. If it cannot, it comes by again after the
+    /// others.
+    pub(crate) fn stay(&self, index: u64) {
+        let seen = self.table.peek(index);
+        if !matches!(seen, State::Resident(_) | State::Writing(_)) {
+            return;
+        }
+        let Some(entry) = self.table.lock(index) else {
+            return;
+        };
+        if let Some(record) = Record::of(&entry).filter(|record| record.is_aged()) {
+            self.ages.set(record, Age::Young);
         }
     }
 

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Clock: which pages of a region leave memory next.
+//!
+//! The hand goes over the young pages from the oldest on and unmaps them. Touching
+//! one again costs a minor fault and makes it active; what nobody touches comes to
+//! the end of the list of the cold ones, and leaves.
+
+use crate::{
+    attached::Attached,
+    batch::Operation,
+    limit::BATCH_PAGES,
+    policy,
+    record::{
+        Age,
+        Record, //
+    },
+    region::{
+        OpenRegion,
+        Region, //
+    },
+    swapout::{
+        self,
+        Candidates,
+        Outcome, //
+    },
+};
+use kernel::sync::Arc;
+
+const BATCH: u64 = BATCH_PAGES as u64;
+
+/// Why pages have to leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// The region is at its limit: what is used stays.
+    Limit,
+    /// The machine is short of memory: the oldest leave.
+    Pressure,
+}
+
+/// Has at most a batch leave memory, of which `excess` pages are wanted: the coldest,
+/// and unmaps as many in their place. At the limit, none
+/// leaves before enough are watched. Returns the pages looked at. In the swapper of
+/// `home`.
+pub(crate) fn turn(
+    region: &OpenRegion,
+    home: &Arc<Attached>,
+    haste: Haste,
+    excess: u64,
+) -> (u64, Outcome) {
+    let wanted = excess.clamp(BATCH / 8, BATCH);
+    let mut scanned = watch(region, wanted);
+    let resident = region.residency.resident();
+    if haste == Haste::Limit && scanned != 0 && region.ages.watched() < policy::watch(resident) {
+        return (scanned, Outcome::default());
+    }
+    let mut old = Candidates::new();
+    region.ages.walk(Age::Cold, wanted, |record| {
+        scanned += 1;
+        old.push(record.index());
+    });
+    let outcome = swapout::run(region, Some(home), Operation::Swapout, &mut old);
+    for &index in old.sorted() {
+        region.stay(index);
+    }
+    (scanned, outcome)
+}
+
+/// Unmaps young pages, before `wanted` watched ones leave. Returns how many it looked
+/// at.
+fn watch(region: &Region, wanted: u64) -> u64 {
+    let resident = region.residency.resident();
+    let watched = region.ages.watched();
+    let most = policy::to_watch(resident, watched, wanted);
+    // If there is nothing else, those that are active leave as well.
+    let protects = watched >= wanted && policy::protects(resident, region.ages.active());
+    let mut scanned = 0;
+    let mut young = Candidates::new();
+    region.ages.walk(Age::Young, most, |record| {
+        scanned += 1;
+        if !(protects && region.ages.passes_over(record)) {
+            young.push(record.index());
+        }
+    });
+    age(region, young.sorted());
+    scanned
+}
+
+/// Unmaps pages that stay in memory for now.
+fn age(region: &Region, indexes: &[u64]) {
+    let aged = indexes.iter().copied().filter(|&index| {
+        let mlocked = region.is_mlocked(index);
+        let Some(entry) = region.table.lock(index) else {
+            return false;
+        };
+        if region.is_unevictable(&entry, mlocked) {
+            return false;
+        }
+        let Some(record) = Record::of(&entry) else {
+            return false;
+        };
+        if record.is_aged() {
+            return false;
+        }
+        region.ages.set_active(record, false);
+        region.ages.set(record, Age::Cold);
+        true
+    });
+    swapout::for_each_run(aged, |first, count| {
+        region.mapping().unmap(first, count, false);
+    });
+}
