@@ -2,9 +2,9 @@
 
 //! Ages: the lists of a region's records.
 //!
-//! A record is on one of two lists, oldest first: of the pages that were used since
-//! the clock came by, and of those that it unmapped and that wait to be touched.
-//! [`crate::clock`] moves them.
+//! A record is on one of three lists, oldest first: of the pages that were used
+//! since the clock came by, of those that it unmapped and that wait to be touched,
+//! and of those among them that leave without a write. [`crate::clock`] moves them.
 
 use crate::{
     atomic::Word,
@@ -17,7 +17,10 @@ use crate::{
         ListLru,
         Visited, //
     },
-    policy,
+    policy::{
+        self,
+        Stock, //
+    },
     record::{
         Age,
         Record, //
@@ -35,6 +38,8 @@ pub(crate) struct Ages {
     young: ListLru<Record>,
     #[pin]
     cold: ListLru<Record>,
+    #[pin]
+    clean: ListLru<Record>,
     /// Pages that are used again and again.
     active: Word,
     /// Of these, those that the clock passed over, ever.
@@ -48,6 +53,8 @@ pub(crate) struct Ages {
     distances: [Word; BUCKETS],
     /// Those of which it is not known.
     unknown: Word,
+    /// How many clean ones there should be.
+    pub(crate) stock: Stock,
 }
 
 impl Ages {
@@ -56,6 +63,7 @@ impl Ages {
         try_pin_init!(Self {
             young <- ListLru::new(swapvma_lru::SWAPVMA_LRU_RECORDS),
             cold <- ListLru::new(swapvma_lru::SWAPVMA_LRU_RECORDS),
+            clean <- ListLru::new(swapvma_lru::SWAPVMA_LRU_RECORDS),
             active: Word::new(0),
             passed: Word::new(0),
             left: Word::new(0),
@@ -63,6 +71,7 @@ impl Ages {
             tries: Word::new(0),
             distances: [const { Word::new(0) }; BUCKETS],
             unknown: Word::new(0),
+            stock: Stock::new(),
         }? Error)
     }
 
@@ -70,17 +79,23 @@ impl Ages {
         match age {
             Age::Young => &self.young,
             Age::Cold => &self.cold,
+            Age::Clean => &self.clean,
         }
     }
 
-    /// Returns how many pages on node `nid` are of an age (stale). Any context.
+    /// Returns how many pages are of an age (stale). Any context.
+    pub(crate) fn count(&self, age: Age) -> u64 {
+        self.list(age).count()
+    }
+
+    /// The same for those on node `nid`.
     pub(crate) fn count_node(&self, age: Age, nid: i32) -> u64 {
         self.list(age).count_node(nid)
     }
 
     /// Returns how many pages wait to be touched (stale). Any context.
     pub(crate) fn watched(&self) -> u64 {
-        self.cold.count()
+        self.count(Age::Cold) + self.count(Age::Clean)
     }
 
     /// Returns how many pages are used again and again (stale). Any context.

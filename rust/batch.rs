@@ -73,6 +73,9 @@ pub(crate) enum Operation {
     Swapout,
     /// The pages stay mapped and become clean once they are stored.
     Launder,
+    /// The same for cold pages, before somebody wants their memory. Nobody waits
+    /// for it: a page that is used meanwhile is left alone.
+    Ahead,
 }
 
 /// Where a batch is; see the module's diagram.
@@ -160,7 +163,7 @@ pub(crate) struct Inner {
     len: Word,
     seq: Word,
     deadline_ns: Word,
-    launder: Word,
+    operation: Word,
     /// Pages that the driver may still take from the memory reserves.
     reserves: Word,
     /// The driver needs pages which do not change.
@@ -185,7 +188,7 @@ impl Inner {
             len: Word::new(0),
             seq: Word::new(0),
             deadline_ns: Word::new(0),
-            launder: Word::new(0),
+            operation: Word::new(0),
             reserves: Word::new(0),
             stable,
             staged: Word::new(0),
@@ -244,11 +247,17 @@ impl Inner {
 
     /// Returns what the batch is for.
     pub(crate) fn operation(&self) -> Operation {
-        if self.launder.load() == 0 {
-            Operation::Swapout
-        } else {
-            Operation::Launder
+        match self.operation.load() {
+            0 => Operation::Swapout,
+            1 => Operation::Launder,
+            _ => Operation::Ahead,
         }
+    }
+
+    /// Whether storing the batch is worth the memory reserves: pages leave for it,
+    /// or somebody waits.
+    pub(crate) fn frees(&self) -> bool {
+        self.operation() != Operation::Ahead
     }
 
     /// Whether the deadline passed at time `now_ns`.
@@ -265,8 +274,7 @@ impl Inner {
     pub(crate) fn start(&self, operation: Operation, ticket: Ticket) {
         self.len.store_release(0);
         self.seq.store_release(ticket.seq());
-        self.launder
-            .store_release(u64::from(operation == Operation::Launder));
+        self.operation.store_release(operation as u64);
     }
 
     /// Appends a page. Gives it back when the batch is full.
@@ -337,7 +345,8 @@ impl Inner {
     /// Hands the batch to the driver until `deadline_ns`.
     pub(crate) fn submit(&self, deadline_ns: u64) {
         self.deadline_ns.store_release(deadline_ns);
-        self.reserves.store_release(self.len.load() / 2);
+        let reserves = if self.frees() { self.len.load() / 2 } else { 0 };
+        self.reserves.store_release(reserves);
         self.advance(Phase::Idle, Phase::Running);
     }
 

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Clock: which pages of a region leave memory next.
+//! Clock: which pages of a region leave memory next, and which become clean before
+//! somebody wants them to.
 //!
 //! The hand goes over the young pages from the oldest on and unmaps them. Touching
 //! one again costs a minor fault and makes it active; what nobody touches comes to
-//! the end of the list of the cold ones, and leaves.
+//! the end of the list of the cold ones. There dirty pages are written ahead, so
+//! that those that leave first are clean: they need no driver, so whoever is short
+//! of memory or of room below the limit drops them itself.
 
 use crate::{
     attached::Attached,
     batch::Operation,
+    flaw::{
+        self,
+        Flaw, //
+    },
     limit::BATCH_PAGES,
     policy,
     record::{
@@ -29,6 +36,9 @@ use kernel::sync::Arc;
 
 const BATCH: u64 = BATCH_PAGES as u64;
 
+/// Pages that somebody who waits for the limit drops at a time.
+const FEW: u64 = 16;
+
 /// Why pages have to leave.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Haste {
@@ -38,8 +48,8 @@ pub(crate) enum Haste {
     Pressure,
 }
 
-/// Has at most a batch leave memory, of which `excess` pages are wanted: the coldest,
-/// and unmaps as many in their place. At the limit, none
+/// Has at most a batch leave memory, of which `excess` pages are wanted: clean ones
+/// first, then the coldest, and unmaps as many in their place. At the limit, none
 /// leaves before enough are watched. Returns the pages looked at. In the swapper of
 /// `home`.
 pub(crate) fn turn(
@@ -55,10 +65,13 @@ pub(crate) fn turn(
         return (scanned, Outcome::default());
     }
     let mut old = Candidates::new();
-    region.ages.walk(Age::Cold, wanted, |record| {
-        scanned += 1;
-        old.push(record.index());
-    });
+    for age in [Age::Clean, Age::Cold] {
+        let left = wanted.saturating_sub(old.len());
+        region.ages.walk(age, left, |record| {
+            scanned += 1;
+            old.push(record.index());
+        });
+    }
     let outcome = swapout::run(region, Some(home), Operation::Swapout, &mut old);
     for &index in old.sorted() {
         region.stay(index);
@@ -109,4 +122,52 @@ fn age(region: &Region, indexes: &[u64]) {
     swapout::for_each_run(aged, |first, count| {
         region.mapping().unmap(first, count, false);
     });
+}
+
+/// Writes the dirty ones of the coldest pages, at most a batch, unless there are
+/// enough clean ones. Returns whether there is more to do. In the swapper of `home`.
+pub(crate) fn write_ahead(region: &OpenRegion, home: &Arc<Attached>) -> bool {
+    let ages = &region.ages;
+    let stock = ages.count(Age::Clean);
+    let missing = ages.stock.missing(region.residency.resident(), stock);
+    if missing == 0 || flaw::is(Flaw::NothingAhead) {
+        return false;
+    }
+    if watch(region, 0) != 0 {
+        // None that may yet be touched.
+        return true;
+    }
+    let mut cold = Candidates::new();
+    ages.walk(Age::Cold, missing, |record| {
+        if !record.is_wasted() {
+            cold.push(record.index());
+        }
+    });
+    // Those that are clean already are not locked for it: somebody may want them.
+    let mut dirty = Candidates::new();
+    for &index in cold.sorted() {
+        if !region.stock(index) {
+            dirty.push(index);
+        }
+    }
+    let outcome = swapout::run(region, Some(home), Operation::Ahead, &mut dirty);
+    for &index in dirty.sorted() {
+        region.stock(index);
+    }
+    if outcome.refused != 0 {
+        ages.stock.pause();
+    }
+    ages.count(Age::Clean) > stock
+}
+
+/// Drops a few pages that need no write, for somebody who waits for the limit and
+/// holds no lock. Returns how many.
+pub(crate) fn make_room(region: &OpenRegion) -> u64 {
+    let mut clean = Candidates::new();
+    region.ages.walk(Age::Clean, FEW, |record| {
+        clean.push(record.index());
+    });
+    let dropped = swapout::drop_clean(region, &mut clean);
+    region.counters.direct_drops.count(dropped);
+    dropped
 }

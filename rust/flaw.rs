@@ -36,6 +36,8 @@ pub(crate) enum Flaw {
     StaleRecord,
     /// Who brings a level of a table that is there already fails: the bug of 2001.
     PresentIsError,
+    /// No page is written before it has to leave.
+    NothingAhead,
     /// None: the swapper stops between finding a page and looking again.
     HoldSwapper,
     /// None: whoever has a window to open a sealed page keeps it.
@@ -43,10 +45,11 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::SecondReservation,
         Self::StaleRecord,
         Self::PresentIsError,
+        Self::NothingAhead,
         Self::HoldSwapper,
         Self::HoldWindow,
     ];
@@ -56,6 +59,7 @@ impl Flaw {
             Self::SecondReservation => "second_reservation",
             Self::StaleRecord => "stale_record",
             Self::PresentIsError => "present_is_error",
+            Self::NothingAhead => "nothing_ahead",
             Self::HoldSwapper => "hold_swapper",
             Self::HoldWindow => "hold_window",
         }

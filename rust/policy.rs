@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Policy: which pages the clock watches.
+//! Policy: how many pages the clock watches, and how many are written ahead.
 //!
 //! This file is pure logic: the same source runs on the host.
 
-use crate::limit::BATCH_PAGES;
+use crate::{
+    atomic::Word,
+    limit::BATCH_PAGES, //
+};
 
 const BATCH: u64 = BATCH_PAGES as u64;
 
@@ -43,4 +46,102 @@ const TESTED: u64 = 64;
 /// Whether that is the one of number `count`.
 pub(crate) fn is_tested(count: u64) -> bool {
     count % TESTED == 0
+}
+
+/// How many pages are written ahead.
+///
+/// A page that was written ahead leaves without a write, unless it is written to
+/// before, which makes the write a waste. Which of them it was is known later. So the
+/// stock is small at first, grows while less than an eighth is wasted, and shrinks
+/// while more than a quarter is.
+pub(crate) struct Stock {
+    window: Word,
+    used: Word,
+    wasted: Word,
+    /// Turns left until it is tried again.
+    rest: Word,
+}
+
+impl Stock {
+    /// Largest stock.
+    pub(crate) const MOST: u64 = 16 * BATCH;
+    /// Smallest.
+    pub(crate) const LEAST: u64 = BATCH / 8;
+    /// Pages after which the stock is judged, or fewer if it is smaller.
+    const EPOCH: u64 = BATCH;
+    /// Turns of the swapper without a stock, after too much was wasted.
+    const REST: u64 = 64;
+
+    /// Nothing written yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            window: Word::new(BATCH),
+            used: Word::new(0),
+            wasted: Word::new(0),
+            rest: Word::new(0),
+        }
+    }
+
+    /// Returns how many pages are to be in stock: at most an eighth of those in
+    /// memory.
+    pub(crate) fn goal(&self, resident: u64) -> u64 {
+        self.window.load().min(resident / 8)
+    }
+
+    /// A page that was written ahead leaves. Any context.
+    pub(crate) fn note_used(&self) {
+        self.used.add(1);
+    }
+
+    /// One is written to before it left. Any context.
+    pub(crate) fn note_wasted(&self) {
+        self.wasted.add(1);
+    }
+
+    /// Returns how many pages to write now, with `stock` of them in stock: none until
+    /// that makes a batch.
+    pub(crate) fn missing(&self, resident: u64, stock: u64) -> u64 {
+        let goal = self.goal(resident);
+        let missing = goal.saturating_sub(stock);
+        if missing < (goal / 2).clamp(1, BATCH) {
+            0
+        } else {
+            missing.min(BATCH)
+        }
+    }
+
+    fn judge(&self, window: u64) {
+        let (used, wasted) = (self.used.load(), self.wasted.load());
+        if used + wasted < window.min(Self::EPOCH) {
+            return;
+        }
+        self.used.sub(used);
+        self.wasted.sub(wasted);
+        if 4 * wasted > used + wasted {
+            let less = window / 2;
+            if less < Self::LEAST {
+                self.pause();
+            } else {
+                self.window.store_release(less);
+            }
+        } else if 8 * wasted < used + wasted {
+            self.window.store_release((2 * window).min(Self::MOST));
+        }
+    }
+
+    /// The driver takes nothing: no stock for a while, and then a small one.
+    pub(crate) fn pause(&self) {
+        self.rest.store_release(Self::REST);
+        self.window.store_release(0);
+    }
+
+    /// Pages leave memory: judges the stock. Without one, it is tried again after a
+    /// while. For one caller at a time.
+    pub(crate) fn turn(&self) {
+        match (self.window.load(), self.rest.load()) {
+            (0, 0) => self.window.store_release(Self::LEAST),
+            (0, rest) => self.rest.store_release(rest - 1),
+            (window, _) => self.judge(window),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! for it, and what that waits for at the resident limit.
 
 use crate::{
+    clock,
     entry::{
         Slot,
         State,
@@ -341,9 +342,13 @@ fn headroom_below(limit: u64) -> u64 {
     (limit / 4).min(MOST)
 }
 
-/// Waits until the region is below its limit, or cannot get there. No lock
-/// held.
+/// Drops a few clean pages, or waits until the region is below its limit or cannot
+/// get there. No lock held.
 pub(crate) fn wait_for_limit(region: &OpenRegion) {
+    if clock::make_room(region) != 0 && region.residency.excess(1) == 0 {
+        region.kick();
+        return;
+    }
     region.counters.limit_waits.count(1);
     region.kick();
     lockdep::wait_for_swapper();

@@ -54,9 +54,11 @@ const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 const UNEVICTABLE: u64 = 1 << INDEX_BITS;
 const STAYED: u64 = 1 << (INDEX_BITS + 1);
 const ACTIVE: u64 = 1 << (INDEX_BITS + 2);
-const AGE_SHIFT: u32 = INDEX_BITS + 3;
-const AGE_MASK: u64 = 1 << AGE_SHIFT;
-const SEQ_SHIFT: u32 = AGE_SHIFT + 1;
+const AHEAD: u64 = 1 << (INDEX_BITS + 3);
+const WASTED: u64 = 1 << (INDEX_BITS + 4);
+const AGE_SHIFT: u32 = INDEX_BITS + 5;
+const AGE_MASK: u64 = 3 << AGE_SHIFT;
+const SEQ_SHIFT: u32 = AGE_SHIFT + 2;
 const SEQ_MASK: u64 = u64::MAX >> SEQ_SHIFT;
 
 /// How long ago a page was used, as far as the clock knows: which of its region's
@@ -65,8 +67,10 @@ const SEQ_MASK: u64 = u64::MAX >> SEQ_SHIFT;
 pub(crate) enum Age {
     /// Since the clock came by.
     Young = 0,
-    /// The clock unmapped it and nobody touched it since.
+    /// The clock unmapped it and nobody touched it since. It was written to.
     Cold = 1,
+    /// The same, and it leaves without a write.
+    Clean = 2,
 }
 
 /// The record of one resident page: 48 bytes.
@@ -76,8 +80,9 @@ pub(crate) struct Record {
     folio: NonNull<bindings::folio>,
     slot: Word,
     /// Index of the page, whether something keeps it in memory, whether it stayed
-    /// when it was to leave, whether it is used again and again, its age, sequence
-    /// of the batch that writes it.
+    /// when it was to leave, whether it is used again and again, whether it was
+    /// written ahead, whether that was in vain, its age, sequence of the batch that
+    /// writes it.
     meta: Word,
 }
 
@@ -134,7 +139,8 @@ impl Record {
     pub(crate) fn age(&self) -> Age {
         match (self.meta.load() & AGE_MASK) >> AGE_SHIFT {
             0 => Age::Young,
-            _ => Age::Cold,
+            1 => Age::Cold,
+            _ => Age::Clean,
         }
     }
 
@@ -158,6 +164,32 @@ impl Record {
     /// Notes whether it is. Under the entry bit.
     pub(crate) fn set_active(&self, active: bool) {
         self.set_flag(ACTIVE, active);
+    }
+
+    /// Notes that the page was written ahead. Under the entry bit.
+    pub(crate) fn set_ahead(&self) {
+        self.set_flag(AHEAD, true);
+    }
+
+    /// Whether the page was written ahead, and not written to since.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.meta.load() & AHEAD != 0
+    }
+
+    /// The page is written to. Under the entry bit. Returns whether it had been
+    /// written ahead, which was in vain, and is not done again.
+    pub(crate) fn take_ahead(&self) -> bool {
+        let ahead = self.is_ahead();
+        if ahead {
+            self.set_flag(AHEAD, false);
+            self.set_flag(WASTED, true);
+        }
+        ahead
+    }
+
+    /// Whether the page was written ahead in vain since it came into memory.
+    pub(crate) fn is_wasted(&self) -> bool {
+        self.meta.load() & WASTED != 0
     }
 
     /// Whether something was found to keep the page in memory: it does not count

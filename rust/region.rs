@@ -111,6 +111,8 @@ pub(crate) struct Region {
     pub(crate) kicked: Word,
     /// Pages that the swapper looked at since it last made room.
     pub(crate) scanned: Word,
+    /// Clean pages are to be had before somebody wants them.
+    pub(crate) tended: Word,
     /// A scan of all pages made no room: faults go over the limit.
     pub(crate) stalled: Word,
     /// Until when memory pressure expects nothing of the region: a scan of all pages
@@ -220,6 +222,7 @@ impl Region {
                 inflight <- kernel::new_spinlock!(InFlight::new(), "swapvma_inflight"),
                 kicked: Word::new(0),
                 scanned: Word::new(0),
+                tended: Word::new(0),
                 stalled: Word::new(0),
                 barren_until: Word::new(0),
                 starved: Word::new(0),
@@ -439,6 +442,14 @@ impl Region {
     pub(crate) fn kick(self: &Arc<Self>) {
         if self.kicked.cmpxchg(0, 1).is_ok() && !self.enqueue() {
             self.kicked.store_release(0);
+        }
+    }
+
+    /// Has the swapper see to it that there are clean pages. Any context but hard
+    /// interrupt.
+    pub(crate) fn tend(self: &Arc<Self>) {
+        if self.tended.cmpxchg(0, 1).is_ok() {
+            self.enqueue();
         }
     }
 

@@ -71,7 +71,7 @@ impl Batch {
             candidates: candidates as u64,
             ..Default::default()
         };
-        let launder = operation == Operation::Launder;
+        let launder = operation != Operation::Swapout;
         // SAFETY: Values and the name are only read.
         unsafe { ours::swapvma_trace_batch_begin(launder, &traced, driver.as_char_ptr()) };
         Self { operation, traced }
@@ -84,7 +84,7 @@ impl Batch {
         self.traced.stored = answers.stored;
         self.traced.kept = answers.kept;
         self.traced.failed = answers.failed;
-        let launder = self.operation == Operation::Launder;
+        let launder = self.operation != Operation::Swapout;
         // SAFETY: The values are only read.
         unsafe { ours::swapvma_trace_batch_end(launder, &self.traced) };
     }

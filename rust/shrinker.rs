@@ -227,13 +227,16 @@ fn drop_some(target: Target, wanted: u64, reach: Reach) -> Look {
                 .min(BATCH_PAGES as u64)
                 .min(pages);
             let mut candidates = Candidates::new();
-            let looked = choose(&region, target.nid, most, &mut candidates);
+            let (looked, from_stock) = choose(&region, target.nid, most, &mut candidates);
             look.pages += looked;
             let dropped = swapout::drop_clean(&region, &mut candidates);
             look.freed += dropped;
+            region.counters.direct_drops.count(dropped);
             if dropped < looked {
                 swapper::press(&region, PRESS.min(pages));
                 look.is_promising = look.is_promising || region.is_promising();
+            } else if from_stock != 0 {
+                region.tend();
             }
         }
         if look.pages == before && !any_spared {
@@ -244,11 +247,17 @@ fn drop_some(target: Target, wanted: u64, reach: Reach) -> Look {
     look
 }
 
-/// Chooses up to `most` pages of a region on node `nid`: what just happens to be clean,
-/// which cold pages seldom are. Returns how many it looked at.
-fn choose(region: &Region, nid: i32, most: u64, candidates: &mut Candidates) -> u64 {
-    let (mut looked, mut cold) = (0, 0);
-    for (age, share) in [(Age::Cold, 4), (Age::Young, 1), (Age::Cold, 1)] {
+/// Chooses up to `most` pages of a region on node `nid`: what was written ahead; then
+/// what just happens to be clean, which cold pages seldom are. Returns how many it
+/// looked at, and how many of these were of the stock.
+fn choose(region: &Region, nid: i32, most: u64, candidates: &mut Candidates) -> (u64, u64) {
+    let (mut looked, mut from_stock, mut cold) = (0, 0, 0);
+    for (age, share) in [
+        (Age::Clean, 1),
+        (Age::Cold, 4),
+        (Age::Young, 1),
+        (Age::Cold, 1),
+    ] {
         let mut left = most.saturating_sub(looked) / share;
         if age == Age::Cold {
             // Each of them once.
@@ -257,12 +266,13 @@ fn choose(region: &Region, nid: i32, most: u64, candidates: &mut Candidates) -> 
         }
         region.ages.walk_node(age, nid, left, |record| {
             looked += 1;
+            from_stock += u64::from(age == Age::Clean);
             if age != Age::Young || !record.is_active() {
                 candidates.push(record.index());
             }
         });
     }
-    looked
+    (looked, from_stock)
 }
 
 /// Waits until a swapper freed a batch of them, but no longer than a reclaimer may be

@@ -60,6 +60,9 @@ statistics!(
     munmap_wait_ns,
     abandoned,
     corrupt_pages,
+    launders_ahead,
+    launders_wasted,
+    direct_drops,
 );
 
 /// Reads a region's statistics. Any context.

@@ -97,6 +97,11 @@ impl Candidates {
         }
     }
 
+    /// Returns how many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.len as u64
+    }
+
     /// Whether [`Candidates::push`] has no room left.
     pub(crate) fn is_full(&self) -> bool {
         self.len == BATCH_PAGES
@@ -239,7 +244,9 @@ fn run_on(
     let mut stale = Stale::new(slots);
     let mut outcome = match operation {
         Operation::Swapout => evict(region, Some((&driver.batch, ticket, &mut stale)), pages),
-        Operation::Launder => launder(region, &driver.batch, ticket, pages, &mut stale),
+        Operation::Launder | Operation::Ahead => {
+            launder(region, &driver.batch, ticket, pages, &mut stale)
+        }
     };
     let mut answers = Answers::default();
     if driver.batch.len() == 0 {
@@ -269,6 +276,7 @@ fn without_driver(
             done: drop_clean(region, candidates),
             refused: 0,
         },
+        Operation::Ahead => Outcome::default(),
         Operation::Launder => {
             let dirty = candidates.sorted().iter().filter(|&&index| {
                 grab(region, operation, index, false).is_some_and(|page| page.is_dirty())
@@ -313,7 +321,9 @@ fn grab_all<'a>(
     pages: &'a mut [Taken],
 ) -> &'a mut [Taken] {
     let mlocks = match (operation, indexes.first(), indexes.last()) {
-        (Operation::Swapout, Some(&first), Some(&last)) => region.has_mlocked(first, last),
+        (Operation::Swapout | Operation::Ahead, Some(&first), Some(&last)) => {
+            region.has_mlocked(first, last)
+        }
         _ => false,
     };
     for (page, &index) in pages.iter_mut().zip(indexes) {
@@ -329,7 +339,7 @@ fn grab(region: &Region, operation: Operation, index: u64, mlocks: bool) -> Opti
     // From here on, what was found may be another page's, or none.
     flaw::hold(Flaw::HoldSwapper);
     let page = match operation {
-        Operation::Swapout => {
+        Operation::Swapout | Operation::Ahead => {
             let mlocked = mlocks && region.is_mlocked(index);
             if mlocked || folio.is_unevictable() {
                 region.is_unevictable(&region.table.lock(index)?, mlocked);
@@ -522,7 +532,9 @@ fn launder(
         };
         // Before the dirty bit is read: the page table's goes with it, and
         // page_mkwrite has set the folio's.
-        region.mapping().write_protect(index, &page);
+        if page.is_mapped() {
+            region.mapping().write_protect(index, &page);
+        }
         if !page.is_dirty() {
             continue;
         }

@@ -246,11 +246,15 @@ fn look_after(region: &OpenRegion, driver: &Registered) {
     if let Some(request) = request {
         answer(region, &home, request, asked);
     }
+    let mut enough = false;
     if region.kicked.cmpxchg(1, 0).is_ok() {
         let limit = |region: &Region| region.residency.excess(headroom(region));
         match shrink(region, &home, Haste::Limit, limit) {
             // Faults may have filled the room again meanwhile: they asked anew.
-            End::Enough => region.stalled.store_release(0),
+            End::Enough => {
+                region.stalled.store_release(0);
+                enough = true;
+            }
             End::Nothing => {
                 let stalled = region.residency.excess(1) != 0;
                 region.stalled.store_release(u64::from(stalled));
@@ -263,10 +267,26 @@ fn look_after(region: &OpenRegion, driver: &Registered) {
         let target = region.residency.resident().saturating_sub(pressure);
         let wanted = |region: &Region| region.residency.resident().saturating_sub(target);
         match shrink(region, &home, Haste::Pressure, wanted) {
-            End::Enough => {}
+            End::Enough => enough = true,
             End::Nothing => region.barren_until.store_release(now_ns() + BARREN_NS),
             End::Turn => press(region, wanted(region)),
         }
+    }
+    if enough {
+        region.tended.store_release(1);
+    }
+    tend(region, &home);
+}
+
+/// Writes a batch ahead, if clean pages are to be had. Whoever waits for something
+/// comes first, of any region: the rest is done when it is this one's turn again.
+fn tend(region: &OpenRegion, home: &Arc<Attached>) {
+    if region.tended.cmpxchg(1, 0).is_err() {
+        return;
+    }
+    region.ages.stock.turn();
+    if !has_moved(region, home) && clock::write_ahead(region, home) {
+        region.tend();
     }
 }
 

@@ -140,7 +140,9 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcom
             Answer::Kept => {
                 // Not before the clock has come by twice; what is to be retried is
                 // offered the next time.
-                region.keep(index);
+                if operation == Operation::Swapout {
+                    region.keep(index);
+                }
                 region.counters.kept.count(1);
             }
             Answer::Retry => region.counters.retried.count(1),
@@ -151,7 +153,7 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcom
             Answer::NoSpace | Answer::Kept | Answer::Retry => &mut answers.kept,
         } += 1;
         let page = match operation {
-            Operation::Swapout => folio.try_lock(),
+            Operation::Swapout | Operation::Ahead => folio.try_lock(),
             // Nobody holds it for long, and fsync wants an answer.
             Operation::Launder => Ok(folio.lock()),
         };
@@ -162,6 +164,11 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcom
                 let (done, unused) = match operation {
                     Operation::Swapout => stored(region, seq, index, page, copy),
                     Operation::Launder => (true, laundered(region, seq, index, &page, copy)),
+                    Operation::Ahead => {
+                        let unused = laundered(region, seq, index, &page, copy);
+                        note_ahead(region, index, &page);
+                        (true, unused)
+                    }
                 };
                 outcome.done += u64::from(done);
                 stale.push(unused);
@@ -320,6 +327,26 @@ fn laundered(region: &Region, seq: u64, index: u64, page: &Locked, copy: Copy) -
     }
     region.counters.launders.count(1);
     None
+}
+
+/// A page was stored before somebody wanted its memory. It is clean now, or written
+/// to already.
+fn note_ahead(region: &Region, index: u64, page: &Locked) {
+    region.counters.launders_ahead.count(1);
+    if !region.owns(page) {
+        return;
+    }
+    let Some(entry) = region.table.lock(index) else {
+        return;
+    };
+    let Some(record) = Record::of(&entry) else {
+        return;
+    };
+    record.set_ahead();
+    if page.is_dirty() {
+        record.take_ahead();
+        region.waste();
+    }
 }
 
 /// Releases a batch that the driver gave back after its deadline. In the

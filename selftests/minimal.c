@@ -70,6 +70,7 @@ TEST_F(minimal, round_trips)
 /* Pages that are written to while others of the region are being stored. */
 TEST_F(minimal, under_a_limit)
 {
+	struct swapvma_stats stats;
 	uint64_t gen;
 
 	ASSERT_EQ(0, sv_set_limit(self->fd, 2 * SV_BATCH));
@@ -77,8 +78,10 @@ TEST_F(minimal, under_a_limit)
 		sv_fill_range(self->map, 0, PAGES, SV_TEXT, gen);
 		ASSERT_EQ(0, sv_check_range(self->map, 0, PAGES, SV_TEXT, gen));
 	}
-	ASSERT_LE(PAGES, SV_STAT(self->fd, swapouts));
-	ASSERT_EQ(0, SV_STAT(self->fd, write_failures));
+	sv_stats(self->fd, &stats);
+	/* As they left, or before. */
+	ASSERT_LE(PAGES, stats.swapouts + stats.launders);
+	ASSERT_EQ(0, stats.write_failures);
 }
 
 /* What is cut off is discarded, and its slots hold what comes next. */

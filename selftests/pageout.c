@@ -224,6 +224,7 @@ TEST_F(ask, fdinfo)
 		"swapins", "clean_drops", "same_filled", "refaults", "launders",
 		"cancelled", "kept", "retried", "no_space", "write_failures", "read_failures", "limit_waits",
 		"over_limit", "munmap_waits", "munmap_wait_ns", "abandoned",
+		"corrupt_pages", "seal_bytes", "stored_limit", "low", "launders_ahead", "launders_wasted", "direct_drops",
 	};
 	char path[64], text[4096], line[64];
 	struct swapvma_stats stats;

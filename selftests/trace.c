@@ -433,6 +433,32 @@ TEST_F(trace, shrink)
 	EXPECT_LE(field(first("shrink", "end"), "dropped"), field(first("shrink", "end"), "freed"));
 }
 
+/* Whoever needs memory, or room below the limit: a swapper writes, and nobody else. */
+TEST_F(trace, swappers_write)
+{
+	size_t i, writes = 0;
+
+	ASSERT_TRUE(switch_on("swapout", true));
+	ASSERT_TRUE(switch_on("launder", true));
+	ASSERT_TRUE(switch_on("shrink", true));
+	if (!ask_shrinker(64))
+		SKIP(return, "no shrinker in debugfs");
+	ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, swapped) != 0));
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
+	sv_fill_range(self->region.map, 0, PAGES, SV_TEXT, 1);
+	ASSERT_EQ(0, fsync(self->region.fd));
+	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_NO_LIMIT));
+	read_events();
+	EXPECT_EQ(getpid(), first("shrink", "begin")->pid);
+	for (i = 0; i < nr_events; i++) {
+		if (!is(&events[i], "swapout", "begin") && !is(&events[i], "launder", "begin"))
+			continue;
+		EXPECT_EQ(sv_swapper("test"), events[i].pid);
+		writes++;
+	}
+	EXPECT_LT(PAGES / SV_BATCH, writes);
+}
+
 TEST_F(trace, drain)
 {
 	ASSERT_TRUE(sv_pageout_all(self->region.fd));

@@ -270,11 +270,24 @@ void swapvma_batch_answer(struct swapvma_batch *batch, u32 i,
 void swapvma_batch_complete(struct swapvma_batch *batch);
 
 /**
+ * swapvma_batch_frees() - whether storing a batch is worth the memory reserves
+ * @batch: what swapout() was called with
+ *
+ * False for a batch that is written ahead, before anybody wants its memory: a
+ * driver that stores in memory then uses no reserves and exceeds no limit, and
+ * answers SWAPVMA_KEPT instead.
+ * Context: any.
+ * Return: whether it is.
+ */
+bool swapvma_batch_frees(const struct swapvma_batch *batch);
+
+/**
  * swapvma_batch_alloc_page() - a page to store a batch in
  * @batch: what swapout() was called with, not yet complete
  *
  * From free memory, or else from the reserves: at most half as many as the
- * batch has pages, so that storing a batch frees more than it takes. The
+ * batch has pages, so that storing a batch frees more than it takes, and none
+ * of a batch that does not free them (swapvma_batch_frees()). The
  * driver frees it with __free_page().
  * Context: swapout() itself, before the batch is complete.
  * Return: the page, or NULL if there is none; answer SWAPVMA_KEPT then.

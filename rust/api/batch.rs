@@ -150,6 +150,15 @@ impl Batch {
         to_result(unsafe { bindings::swapvma_batch_copy(self.0.as_ptr(), i, to.cast()) })
     }
 
+    /// Whether storing the batch is worth the memory reserves. If not, it is written
+    /// before anybody wants its memory: who stores in memory takes what is free, or
+    /// answers [`Answer::Kept`]. Any context.
+    #[inline]
+    pub fn frees(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::swapvma_batch_frees(self.0.as_ptr()) }
+    }
+
     /// Allocates a page of zeroes to store something in: from free memory, or
     /// else from the reserves, at most half as many as the batch has pages.
     ///

@@ -111,6 +111,15 @@ unsafe extern "C" fn swapvma_batch_complete(batch: *mut bindings::swapvma_batch)
 ///
 /// As [`from_c`].
 #[no_mangle]
+unsafe extern "C" fn swapvma_batch_frees(batch: *const bindings::swapvma_batch) -> bool {
+    // SAFETY: By the safety requirement.
+    unsafe { from_c(batch) }.frees()
+}
+
+/// # Safety
+///
+/// As [`from_c`].
+#[no_mangle]
 unsafe extern "C" fn swapvma_batch_alloc_page(
     batch: *mut bindings::swapvma_batch,
 ) -> *mut kernel::bindings::page {

@@ -247,13 +247,27 @@ fn stored_bytes(slot: Slot) -> u64 {
 /// that batch frees.
 struct Reserves<'a> {
     store: &'a Store,
+    /// Pages by which the batch may grow the pool.
+    most: u64,
     /// Pages of the pool when the batch began to use the reserves.
     began: Option<u64>,
 }
 
 impl<'a> Reserves<'a> {
     fn new(store: &'a Store) -> Self {
-        Self { store, began: None }
+        Self {
+            store,
+            most: RESERVE_PAGES,
+            began: None,
+        }
+    }
+
+    /// Nothing: for a batch that frees no memory.
+    fn none(store: &'a Store) -> Self {
+        Self {
+            most: 0,
+            ..Self::new(store)
+        }
     }
 
     /// Allocates an object, from the reserves if need be.
@@ -274,7 +288,7 @@ impl<'a> Reserves<'a> {
                 *self.began.insert(now)
             }
         };
-        if now.saturating_sub(began) >= RESERVE_PAGES {
+        if now.saturating_sub(began) >= self.most {
             return Err(code::ENOMEM);
         }
         store.pool.malloc(len, Effort::Reserves, zsmalloc::NO_NODE)
@@ -367,7 +381,11 @@ impl Driver for Ram {
         let Some(page) = page.first_chunk_mut::<PAGE_SIZE>() else {
             return;
         };
-        let mut reserves = Reserves::new(store);
+        let mut reserves = if batch.frees() {
+            Reserves::new(store)
+        } else {
+            Reserves::none(store)
+        };
         for i in 0..batch.len() {
             let answer = region.swapout_page(&batch, i, page, &mut packed, &mut reserves);
             batch.answer(i, answer);
@@ -588,6 +606,17 @@ mod tests {
         assert!(store.pool.total_pages() < RESERVE_PAGES + 8);
         drop(first);
         assert!(second.malloc(2000).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn what_frees_nothing_uses_no_reserves() -> Result {
+        let store = new_store(Algorithm::Lz4)?;
+        let mut none = Reserves::none(&store);
+        assert_eq!(none.malloc(2000).err(), Some(code::ENOMEM));
+        drop(none);
+        assert_eq!(store.pool.total_pages(), 0);
+        assert!(Reserves::new(&store).malloc(2000).is_ok());
         Ok(())
     }
 

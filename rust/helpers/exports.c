@@ -15,6 +15,7 @@ EXPORT_SYMBOL_GPL(swapvma_batch_length);
 EXPORT_SYMBOL_GPL(swapvma_batch_answer);
 EXPORT_SYMBOL_GPL(swapvma_batch_complete);
 EXPORT_SYMBOL_GPL(swapvma_batch_alloc_page);
+EXPORT_SYMBOL_GPL(swapvma_batch_frees);
 EXPORT_SYMBOL_GPL(swapvma_read_index);
 EXPORT_SYMBOL_GPL(swapvma_read_slot);
 EXPORT_SYMBOL_GPL(swapvma_read_length);

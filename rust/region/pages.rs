@@ -270,6 +270,9 @@ impl Region {
         let Some(then) = then else {
             return Err(page);
         };
+        if Record::of(&entry).is_some_and(Record::is_ahead) {
+            self.ages.stock.note_used();
+        }
         if matches!(then, State::Swapped(_)) {
             self.ages.note_left(index);
         }
@@ -286,17 +289,29 @@ impl Region {
     /// A store to the page is about to be possible: it becomes dirty, and a
     /// batch that writes it is ignored. The page is locked.
     pub(crate) fn make_dirty(&self, index: u64, page: &Locked) {
+        let was_clean = !page.is_dirty();
         page.set_dirty();
-        if !matches!(self.table.peek(index), State::Writing(_)) {
+        let is_writing = matches!(self.table.peek(index), State::Writing(_));
+        let may_waste = was_clean && self.counters.launders_ahead.load() != 0;
+        if !is_writing && !may_waste {
             return;
         }
         let Some(mut entry) = self.table.lock(index) else {
             return;
         };
+        if Record::of(&entry).is_some_and(Record::take_ahead) {
+            self.waste();
+        }
         if let State::Writing(record) = entry.get() {
             entry.set(State::Resident(record));
             self.counters.cancelled.count(1);
         }
+    }
+
+    /// A page is written to that had been written ahead. Under the entry bit.
+    pub(crate) fn waste(&self) {
+        self.ages.stock.note_wasted();
+        self.counters.launders_wasted.count(1);
     }
 
     /// A fault maps the page: the clock starts again for it.
@@ -330,6 +345,21 @@ impl Region {
             self.ages.set_active(record, true);
             self.ages.set(record, Age::Young);
         }
+    }
+
+    /// A cold page that is clean leaves before others. Returns whether it is such a
+    /// page.
+    pub(crate) fn stock(&self, index: u64) -> bool {
+        let Some(entry) = self.table.lock(index) else {
+            return false;
+        };
+        if let (State::Resident(_), Some(record)) = (entry.get(), Record::of(&entry)) {
+            if record.age() == Age::Cold && !record.folio().is_dirty() {
+                self.ages.set(record, Age::Clean);
+                return true;
+            }
+        }
+        false
     }
 
     /// The page was to leave memory. If it cannot, it comes by again after the

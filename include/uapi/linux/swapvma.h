@@ -195,6 +195,10 @@ struct swapvma_range {
  * @seal_bytes: bytes of what such a region keeps to tell that
  * @stored_limit: bytes that may be stored, or SWAPVMA_LIMIT_NONE
  * @low: bytes that memory pressure leaves resident
+ * @launders_ahead: of @launders, pages written before somebody wanted their memory
+ * @launders_wasted: of @launders_ahead, pages that were written to before they left
+ * @direct_drops: of @clean_drops, pages dropped by whoever was short of memory or of
+ *	room below the limit, and not by a swapper
  * @reserved: zero
  */
 struct swapvma_stats {
@@ -231,6 +235,9 @@ struct swapvma_stats {
 	__u64 seal_bytes;
 	__u64 stored_limit;
 	__u64 low;
+	__u64 launders_ahead;
+	__u64 launders_wasted;
+	__u64 direct_drops;
 	__u64 reserved[3];
 };
 
