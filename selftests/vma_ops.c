@@ -454,7 +454,7 @@ TEST_F(vma, mlock_more_than_the_limit)
 }
 
 /* A region is not made of huge pages, however well it is aligned. */
-TEST_F(vma, madvise_collapse_of_a_huge_page)
+TEST_F_TIMEOUT(vma, madvise_collapse_of_a_huge_page, 120)
 {
 	const size_t huge = 512, size = huge * SV_PAGE;
 	int fd = sv_create("test", "", huge, SV_NO_LIMIT);
