@@ -21,6 +21,7 @@
 #include "helpers/memcg.h"
 #include "helpers/mm.h"
 #include "helpers/report.h"
+#include "helpers/sleep.h"
 
 /* bindgen cannot evaluate macros that contain sizeof. */
 const u32 SWAPVMA_CMD_CREATE = SWAPVMA_IOC_CREATE;

@@ -40,10 +40,12 @@ use crate::{
     },
     region::OpenRegion,
     seal::Mode,
+    sleep,
     stats,
     swapper,
     table::MAX_PAGES,
-    vma, //
+    vma,
+    wait::Signals, //
 };
 use core::{
     cell::UnsafeCell,
@@ -333,13 +335,13 @@ fn set_resident_limit(region: &OpenRegion, pages: u64) {
     region.expect_room();
     lockdep::wait_for_swapper();
     if region.residency.excess(0) != 0 {
-        populate::wait_for_limit(region);
+        populate::wait_for_limit(region, Signals::Freezable);
     }
     region.wait.wake_all();
 }
 
 fn page_out(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
-    Ok(swapper::request(region, Operation::Swapout, pages)?.done)
+    Ok(swapper::request(region, Operation::Swapout, pages, Signals::Freezable)?.done)
 }
 
 /// Reads a range in. One page that cannot be read does not keep the others away.
@@ -361,6 +363,9 @@ fn prefetch(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
         if fault::is_killed() {
             return Err(code::EINTR);
         }
+        if sleep::is_awaited() {
+            return Err(code::ERESTARTNOINTR);
+        }
         index = at + 1;
     }
     result.map(|()| count)
@@ -373,7 +378,7 @@ fn prefetch(region: &OpenRegion, pages: Range<u64>) -> Result<u64> {
 /// `EIO` if the driver did not take a page; it stays dirty.
 pub(crate) fn sync(region: &OpenRegion, start: u64, end: u64) -> Result {
     let pages = start / PAGE_BYTES..pages_of(end.saturating_add(1)).min(region.pages());
-    if swapper::request(region, Operation::Launder, pages)?.refused != 0 {
+    if swapper::request(region, Operation::Launder, pages, Signals::Freezable)?.refused != 0 {
         return Err(code::EIO);
     }
     Ok(())

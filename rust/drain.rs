@@ -28,7 +28,8 @@ use crate::{
         code,
         Result, //
     },
-    fault, kthread,
+    fault,
+    kthread,
     limit::BATCH_PAGES,
     lockdep,
     populate::{
@@ -40,7 +41,11 @@ use crate::{
         Found,
         OpenRegion, //
     },
-    regions, report, swapper,
+    regions,
+    report,
+    sleep,
+    swapper,
+    wait::Signals, //
 };
 use kernel::{
     str::CStr,
@@ -261,7 +266,16 @@ fn wait_until(driver: &Registered, is_so: impl Fn() -> bool) -> Result {
     Ok(())
 }
 
+/// Whether the drain goes on.
+///
+/// # Errors
+///
+/// `EINTR` if it was cancelled or the task killed; `ERESTARTNOINTR` if the system is
+/// to sleep: whoever asked for the drain asks again, and it goes on where it was.
 fn check(driver: &Registered) -> Result {
+    if sleep::is_awaited() {
+        return Err(code::ERESTARTNOINTR);
+    }
     if driver.drain.is_cancelled() || fault::is_killed() {
         return Err(code::EINTR);
     }
@@ -282,7 +296,7 @@ fn drain_once(region: &OpenRegion, attached: &Attached) -> Result<u64> {
         }
         index = at + 1;
         if moved != 0 && moved % BATCH_PAGES as u64 == 0 && region.drivers.home().is_some() {
-            swapper::request(region, Operation::Swapout, first..index)?;
+            swapper::request(region, Operation::Swapout, first..index, Signals::Kill)?;
             first = index;
         }
         kthread::cond_resched();

@@ -442,6 +442,14 @@ impl Registered {
         self.swapper.load() == kernel::current!().as_ptr() as u64
     }
 
+    /// Whether the swapper goes on. Before the system sleeps, nobody else is to wait
+    /// for it; user space is frozen by then. Does not sleep.
+    pub(crate) fn is_awake(&self) -> bool {
+        let swapper = self.swapper.load() as *mut kernel::bindings::task_struct;
+        // SAFETY: The thread is there for as long as the driver may be called.
+        swapper.is_null() || !unsafe { bindings::swapvma_task_freezing(swapper) }
+    }
+
     fn prime_queue(&self) {
         drop(self.queue.lock());
         self.batch.wait.wake_all();

@@ -221,7 +221,7 @@ pub(crate) fn fault(vmf: Vmf) -> Outcome {
             Step::MapNew(page) => return map(vmf, page, index, false),
             Step::Again => {}
             Step::End(outcome) => return outcome,
-            Step::Limit => return vmf.retry(wait_for_limit),
+            Step::Limit => return vmf.retry(|region| wait_for_limit(region, Signals::Kill)),
             Step::Memory => return vmf.retry(|region| find_memory(region, index)),
             Step::Lock(folio) => {
                 return vmf.retry(|_| drop(folio.lock_killable()));

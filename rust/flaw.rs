@@ -40,17 +40,20 @@ pub(crate) enum Flaw {
     NothingAhead,
     /// None: the swapper stops between finding a page and looking again.
     HoldSwapper,
+    /// A swapper that starts from now on goes on while the system sleeps.
+    Sleepless,
     /// None: whoever has a window to open a sealed page keeps it.
     HoldWindow,
 }
 
 impl Flaw {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::SecondReservation,
         Self::StaleRecord,
         Self::PresentIsError,
         Self::NothingAhead,
         Self::HoldSwapper,
+        Self::Sleepless,
         Self::HoldWindow,
     ];
 
@@ -61,6 +64,7 @@ impl Flaw {
             Self::PresentIsError => "present_is_error",
             Self::NothingAhead => "nothing_ahead",
             Self::HoldSwapper => "hold_swapper",
+            Self::Sleepless => "sleepless",
             Self::HoldWindow => "hold_window",
         }
     }

@@ -131,7 +131,7 @@ fn reserve_patiently(region: &OpenRegion, patience: Patience) -> Result {
             region.counters.over_limit.count(1);
             return Ok(());
         }
-        wait_for_limit(region);
+        wait_for_limit(region, Signals::Kill);
         if is_killed() {
             return Err(code::EINTR);
         }
@@ -343,8 +343,8 @@ fn headroom_below(limit: u64) -> u64 {
 }
 
 /// Drops a few clean pages, or waits until the region is below its limit or cannot
-/// get there. No lock held.
-pub(crate) fn wait_for_limit(region: &OpenRegion) {
+/// get there, as `signals` says. No lock held.
+pub(crate) fn wait_for_limit(region: &OpenRegion, signals: Signals) {
     if clock::make_room(region) != 0 && region.residency.excess(1) == 0 {
         region.kick();
         return;
@@ -354,7 +354,7 @@ pub(crate) fn wait_for_limit(region: &OpenRegion) {
     lockdep::wait_for_swapper();
     let _stall = Stall::enter();
     // A killed task takes its retry and goes away.
-    let _ = region.wait.wait(Signals::Kill, || {
+    let _ = region.wait.wait(signals, || {
         region.residency.excess(1) == 0 || region.is_stalled()
     });
 }

@@ -50,6 +50,7 @@ use crate::{
         Candidates, //
     },
     swapper,
+    wait::Signals,
     window, //
 };
 
@@ -168,7 +169,7 @@ fn out_and_in(region: &OpenRegion) -> Result {
     page.copy_from(&content.into_folio())?;
     page.set_dirty();
     drop(page);
-    swapper::request(region, Operation::Swapout, 0..1)?;
+    swapper::request(region, Operation::Swapout, 0..1, Signals::Kill)?;
     if let State::Swapped(Stored::Slot(slot)) = region.table.peek(0) {
         region.residency.force_reserve();
         if let Some((read, target)) = populate::start(region, 0, slot, Effort::Firm, None)? {

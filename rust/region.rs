@@ -411,7 +411,8 @@ impl Region {
     /// Whether nobody can bring the region below its limit for now: faults go
     /// over it.
     pub(crate) fn is_stalled(&self) -> bool {
-        self.stalled.load() != 0 || self.drivers.home().is_none()
+        let home = self.drivers.home();
+        self.stalled.load() != 0 || !home.is_some_and(|home| home.driver().is_awake())
     }
 
     /// Pages can leave that could not before: who needs room waits for it again.
@@ -424,7 +425,10 @@ impl Region {
     pub(crate) fn is_promising(&self) -> bool {
         let is_barren = self.barren_until.load() > now_ns();
         let home = self.drivers.home();
-        !is_barren && home.is_some_and(|home| !oom::is_hanging(&home.driver().batch_since))
+        !is_barren
+            && home.is_some_and(|home| {
+                home.driver().is_awake() && !oom::is_hanging(&home.driver().batch_since)
+            })
     }
 
     /// Takes each spinning lock once, for lockdep.

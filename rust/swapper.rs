@@ -33,6 +33,7 @@ use crate::{
         Region, //
     },
     regions,
+    sleep,
     swapout::{
         self,
         Candidates,
@@ -115,8 +116,9 @@ impl Work {
     }
 }
 
-/// Asks for `pages` of a region to be paged out or laundered and waits. No lock
-/// held but the inode's.
+/// Asks for `pages` of a region to be paged out or laundered and waits as `signals`
+/// says, [`Signals::Kill`] or [`Signals::Freezable`]. No lock held that a driver waits
+/// for.
 ///
 /// # Errors
 ///
@@ -125,6 +127,7 @@ pub(crate) fn request(
     region: &OpenRegion,
     operation: Operation,
     pages: Range<u64>,
+    signals: Signals,
 ) -> Result<Outcome> {
     lockdep::wait_for_swapper();
     let mut asked = Request { operation, pages };
@@ -139,8 +142,8 @@ pub(crate) fn request(
     }
     region
         .answered
-        .wait(Signals::Kill, || region.work.lock().begin(done))?;
-    let outcome = ask(region, &asked);
+        .wait(signals, || region.work.lock().begin(done))?;
+    let outcome = ask(region, &asked, signals);
     {
         let mut work = region.work.lock();
         work.request = None;
@@ -152,7 +155,7 @@ pub(crate) fn request(
 
 /// Puts a request to the swapper of the region's home, and to the next one if
 /// that goes away: the swapper of a quarantined driver may never come back.
-fn ask(region: &OpenRegion, asked: &Request) -> Result<Outcome> {
+fn ask(region: &OpenRegion, asked: &Request, signals: Signals) -> Result<Outcome> {
     while let Some(home) = region.drivers.home() {
         let token = {
             let mut work = region.work.lock();
@@ -162,7 +165,7 @@ fn ask(region: &OpenRegion, asked: &Request) -> Result<Outcome> {
         };
         home.driver().enqueue(region);
         let mut outcome = None;
-        region.answered.wait(Signals::Kill, || {
+        region.answered.wait(signals, || {
             outcome = region.work.lock().answer(token);
             outcome.is_some() || home.is_out()
         })?;
@@ -194,17 +197,23 @@ pub(crate) fn press(region: &OpenRegion, pages: u64) {
 pub(crate) fn run(driver: &Arc<Registered>) {
     // What frees memory does not wait for memory, and is not entered again.
     let _noreclaim = lockdep::NoReclaim::enter();
+    sleep::set_freezable();
+    // Never while a driver has a batch: it would be written to after that.
+    let must_rest = || sleep::is_near() && driver.batch.phase() == Phase::Idle;
     loop {
         let _ = driver.batch.wait.wait(Signals::Idle, || {
             kthread::should_stop()
                 || driver.batch.phase() == Phase::Late
+                || must_rest()
                 || !driver.queue.lock().is_empty()
         });
         writeback::reap(driver);
         if kthread::should_stop() {
             return;
         }
-        if let Some(region) = driver.dequeue() {
+        if must_rest() {
+            sleep::rest();
+        } else if let Some(region) = driver.dequeue() {
             look_after(&region, driver);
         }
     }
@@ -371,6 +380,9 @@ fn walk(
             first = index;
             turns += 1;
         }
+        if home.is_some() && sleep::is_near() {
+            turns = TURN;
+        }
         if turns >= TURN {
             break;
         }
@@ -409,6 +421,9 @@ fn shrink(
         let wanted = excess(region);
         if wanted == 0 || kthread::should_stop() {
             return End::Enough;
+        }
+        if sleep::is_near() {
+            return End::Turn;
         }
         let unevictable = region.residency.unevictable();
         let (mut scanned, step) = clock::turn(region, home, haste, wanted);

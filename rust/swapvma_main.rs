@@ -49,6 +49,7 @@ mod memcg;
 mod oom;
 mod report;
 mod shrinker;
+mod sleep;
 mod wait;
 mod window;
 mod workqueue;
@@ -112,6 +113,8 @@ struct Swapvma {
     _debugfs: debugfs::Debugfs,
     #[pin]
     _oom: oom::Notifier,
+    #[pin]
+    _sleep: sleep::Notifier,
     _ram: api::Registration<drivers::ram::Ram>,
     _deadline: deadline::Running,
     _readers: workqueue::Running,
@@ -141,6 +144,7 @@ impl kernel::InPlaceModule for Swapvma {
             _ram: unsafe { api::Registration::of_owner(core::ptr::null_mut()) }?,
             _: { prime::run()? },
             _oom <- oom::Notifier::new(),
+            _sleep <- sleep::Notifier::new(),
             _debugfs <- debugfs::Debugfs::new(),
             // Last: from here on, others come in.
             _device: device::Registration::new()?,

@@ -37,6 +37,8 @@ unsafe impl Send for WaitQueue {}
 // SAFETY: As above.
 unsafe impl Sync for WaitQueue {}
 
+const KILLABLE: u32 = bindings::TASK_UNINTERRUPTIBLE | bindings::TASK_WAKEKILL;
+
 /// Which signals end a wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signals {
@@ -44,6 +46,8 @@ pub(crate) enum Signals {
     Ignore,
     /// Those that kill the task.
     Kill,
+    /// The same; the task holds no lock, and may be frozen while it waits.
+    Freezable,
     /// None, for a kernel thread that has nothing to do.
     Idle,
 }
@@ -96,7 +100,8 @@ impl WaitQueue {
         let state = match signals {
             Signals::Ignore => bindings::TASK_UNINTERRUPTIBLE,
             Signals::Idle => bindings::TASK_UNINTERRUPTIBLE | bindings::TASK_NOLOAD,
-            Signals::Kill => bindings::TASK_UNINTERRUPTIBLE | bindings::TASK_WAKEKILL,
+            Signals::Kill => KILLABLE,
+            Signals::Freezable => KILLABLE | bindings::TASK_FREEZABLE,
         };
         let mut left = ms.map_or(isize::MAX, |ms| {
             kernel::time::msecs_to_jiffies(u32::try_from(ms).unwrap_or(u32::MAX)) as isize

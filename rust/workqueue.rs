@@ -2,7 +2,8 @@
 
 //! Workqueues of the module, which go before it does.
 //!
-//! With a rescuer: there is always a thread for what somebody waits for.
+//! With a rescuer: there is always a thread for what somebody waits for. Frozen while
+//! the system sleeps, see [`crate::sleep`].
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 

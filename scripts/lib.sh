@@ -110,3 +110,22 @@ copy_module() {
 	mkdir -p "$2"
 	(cd "$1" && rsync -a --delete "${exclude[@]}" Kbuild drivers rust samples include "$2/")
 }
+
+# kvm_works IMAGE: a /dev/kvm that opens may still abort or hang a guest (nested, without what
+# the processor claims), so the verdict is a boot of IMAGE, once per boot of this machine.
+kvm_works() {
+	local image=$1 verdict
+	verdict=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
+	if [ ! -e "$verdict" ]; then
+		rm -f "$CACHE"/kvm-*
+		if [ -r /dev/kvm ] && [ -w /dev/kvm ] && timeout -k 1 20 qemu-system-x86_64 \
+			-accel kvm -cpu host -m 256 -nodefaults -nographic -no-reboot -serial stdio \
+			-kernel "$image" -append "console=ttyS0 panic=-1" </dev/null 2>/dev/null |
+			grep -ca "Unable to mount root fs" >/dev/null; then
+			echo y >"$verdict"
+		else
+			echo n >"$verdict"
+		fi
+	fi
+	[ "$(<"$verdict")" = y ]
+}

@@ -430,7 +430,7 @@ void swapvma_wake_all(struct wait_queue_head *queue)
 
 struct workqueue_struct *swapvma_alloc_workqueue(const char *name)
 {
-	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, name);
+	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_FREEZABLE, 0, name);
 }
 
 void swapvma_cond_resched(void)
