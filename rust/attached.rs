@@ -8,6 +8,7 @@
 //! there, whoever is home now: a slot names its driver.
 
 use crate::{
+    account::Payer,
     atomic::Word,
     batch,
     bindings,
@@ -23,7 +24,6 @@ use crate::{
         Callback,
         InCallback, //
     },
-    owner::Lease,
     read::Token, //
 };
 use core::mem::ManuallyDrop;
@@ -83,7 +83,7 @@ static NEXT_ID: Word = Word::new(1);
 
 impl Attached {
     /// As [`Handle::attach`].
-    pub(crate) fn new(wanted: &Wanted<'_>, pages: u64, owner: Lease) -> Result<Arc<Self>> {
+    pub(crate) fn new(wanted: &Wanted<'_>, pages: u64, owner: Payer) -> Result<Arc<Self>> {
         let attached = Self {
             handle: ManuallyDrop::new(Handle::attach(wanted, pages, owner)?),
             may_detach: false,
@@ -110,7 +110,7 @@ impl Attached {
     }
 
     /// Returns the owner of the region.
-    pub(crate) fn owner(&self) -> &Lease {
+    pub(crate) fn owner(&self) -> &Payer {
         self.handle.owner()
     }
 
@@ -186,6 +186,17 @@ impl Attached {
             // SAFETY: The handle is attached.
             unsafe { discard(self.handle.value(), slot.get()) };
         }
+        self.handle.look();
+    }
+
+    /// As [`Handle::reserve`].
+    pub(crate) fn reserve(&self, wanted: u64) -> u64 {
+        self.handle.reserve(wanted)
+    }
+
+    /// As [`Handle::settle`].
+    pub(crate) fn settle(&self) {
+        self.handle.settle();
     }
 
     /// Returns how many pages after `index`, stored in `slot`, are cheap to read
@@ -202,11 +213,7 @@ impl Attached {
 
     /// Returns the bytes stored for the region.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        match self.driver().ops().stored_bytes {
-            // SAFETY: The handle is attached.
-            Some(stored_bytes) => unsafe { stored_bytes(self.handle.value()) },
-            None => 0,
-        }
+        self.handle.stored_bytes()
     }
 
     /// Tells the driver of a new mapping.

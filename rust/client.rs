@@ -7,6 +7,7 @@
 //! way, so that the swapper leaves them alone.
 
 use crate::{
+    account::Payer,
     attached::{
         Attached,
         Wanted, //
@@ -23,7 +24,6 @@ use crate::{
         self,
         OpenFile, //
     },
-    owner::Lease,
     populate,
     range::{
         limit_pages,
@@ -86,7 +86,7 @@ fn create(params: &ours::swapvma_region_params) -> Result<OpenFile> {
     };
     // SAFETY: By the boundary, the owner is the calling module.
     let owner = unsafe { fs::Owner::take(params.owner) }.ok_or(code::ENODEV)?;
-    let attached = Attached::new(&wanted, pages, Lease::of_current()?)?;
+    let attached = Attached::new(&wanted, pages, Payer::of_current()?)?;
     let file = fs::create(attached, params.bytes, limit, mode)?;
     file.region().file.set_owner(owner);
     Ok(file)

@@ -4,7 +4,21 @@
 
 #[cfg(CONFIG_FAULT_INJECTION_DEBUG_FS)]
 use crate::flaw;
-use crate::{drain, driver, map::Map, record, region::OpenRegion, regions, stats};
+use crate::{
+    account::{
+        self,
+        Key,
+        Whose, //
+    },
+    drain,
+    driver,
+    limit::NONE,
+    map::Map,
+    record,
+    region::OpenRegion,
+    regions,
+    stats, //
+};
 use kernel::{
     debugfs::{
         Dir,
@@ -28,6 +42,8 @@ pub(crate) struct Debugfs {
     #[pin]
     control: File<()>,
     #[pin]
+    accounts: File<()>,
+    #[pin]
     mappings: File<()>,
     #[pin]
     distances: File<()>,
@@ -49,6 +65,7 @@ impl Debugfs {
             regions <- dir.read_callback_file(c"regions", (), &show_regions),
             drivers <- dir.read_callback_file(c"drivers", (), &show_drivers),
             control <- dir.write_callback_file(c"control", (), &control),
+            accounts <- dir.read_callback_file(c"accounts", (), &show_accounts),
             mappings <- dir.read_callback_file(c"mappings", (), &show_mappings),
             distances <- dir.read_callback_file(c"distances", (), &show_distances),
             map <- dir.read_binary_file(c"map", Map),
@@ -126,10 +143,29 @@ fn show_drivers(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     result
 }
 
+/// What is stored of each user and each cgroup, and how much may be.
+fn show_accounts(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    account::prune();
+    account::each().try_for_each(|account| {
+        match account.key {
+            Key::User(user) => write!(f, "user {user}")?,
+            Key::Cgroup(id) => write!(f, "cgroup {id}")?,
+        }
+        let quota = &account.quota;
+        write!(f, " stored={} limit=", quota.used())?;
+        match quota.limit() {
+            NONE => write!(f, "none")?,
+            bytes => write!(f, "{bytes}")?,
+        }
+        writeln!(f, " refused={}", quota.refused())
+    })
+}
+
 /// What the administrator asks for: `drain DRIVER [TO]`, `cancel DRIVER`,
-/// `recover DRIVER`, `deadline DRIVER MILLISECONDS`. A drain returns when it is done.
+/// `recover DRIVER`, `deadline DRIVER MILLISECONDS`, `stored-limit user UID BYTES|none`,
+/// `stored-limit cgroup ID|PATH BYTES|none`. A drain returns when it is done.
 fn control(_: &(), user: &mut UserSliceReader) -> Result {
-    let mut line = [0; 128];
+    let mut line = [0; 256];
     let len = user.len();
     user.read_slice(line.get_mut(..len).ok_or(EINVAL)?)?;
     // Each word becomes a C string, the last one with what is left of the zeroes.
@@ -145,8 +181,18 @@ fn control(_: &(), user: &mut UserSliceReader) -> Result {
         Some(word) => CStr::from_bytes_with_nul(word).map_err(|_| EINVAL),
         None => Ok(c""),
     };
-    let (what, name, value, end) = (next()?, next()?, next()?, next()?);
+    let (what, name, value) = (next()?, next()?, next()?);
+    let (more, end) = (next()?, next()?);
     if name.is_empty() || !end.is_empty() {
+        return Err(EINVAL);
+    }
+    if what.to_bytes() == b"stored-limit" {
+        return account::set_limit(
+            whose(name, value).ok_or(EINVAL)?,
+            bytes(more).ok_or(EINVAL)?,
+        );
+    }
+    if !more.is_empty() {
         return Err(EINVAL);
     }
     match (what.to_bytes(), value.is_empty()) {
@@ -155,6 +201,22 @@ fn control(_: &(), user: &mut UserSliceReader) -> Result {
         (b"recover", true) => driver::recover(name),
         (b"deadline", false) => driver::set_deadline(name, number(value).ok_or(EINVAL)?),
         _ => Err(EINVAL),
+    }
+}
+
+fn whose<'a>(kind: &CStr, name: &'a CStr) -> Option<Whose<'a>> {
+    match kind.to_bytes() {
+        b"user" => u32::try_from(number(name)?).ok().map(Whose::User),
+        b"cgroup" if name.to_bytes().first() == Some(&b'/') => Some(Whose::Path(name)),
+        b"cgroup" => number(name).map(Whose::Cgroup),
+        _ => None,
+    }
+}
+
+fn bytes(word: &CStr) -> Option<u64> {
+    match word.to_bytes() {
+        b"none" => Some(NONE),
+        _ => number(word),
     }
 }
 

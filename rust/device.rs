@@ -6,6 +6,7 @@
 //! checked before anything changes.
 
 use crate::{
+    account::Payer,
     attached::{
         Attached,
         Wanted, //
@@ -25,7 +26,6 @@ use crate::{
     kthread,
     limit,
     lockdep,
-    owner::Lease,
     populate::{
         self,
         Patience, //
@@ -255,7 +255,7 @@ fn create(arg: &ours::swapvma_create) -> Result<u32> {
         algorithm: name(&arg.algorithm)?,
         options: options.as_cstr(),
     };
-    let attached = Attached::new(&wanted, pages, Lease::of_current()?)?;
+    let attached = Attached::new(&wanted, pages, Payer::of_current()?)?;
     let flags = if arg.flags & cloexec != 0 {
         bindings::O_CLOEXEC
     } else {
@@ -321,7 +321,7 @@ fn set_limit(region: &OpenRegion, arg: &ours::swapvma_limit) -> Result {
     match arg.flags {
         RESIDENT => set_resident_limit(region, limit_pages(arg.limit, region.size())?),
         STORED => {
-            region.stored_limit.store_release(arg.limit);
+            region.stored_quota().set_limit(arg.limit);
             region.expect_room();
         }
         LOW => region.residency.set_low(whole_pages(arg.limit)?),
@@ -435,7 +435,7 @@ enum DefaultRegion {
 
 impl Device {
     fn new() -> Result<Pin<KBox<Self>>> {
-        let attached = Attached::new(&Wanted::DEFAULT, 0, Lease::of_current()?)?;
+        let attached = Attached::new(&Wanted::DEFAULT, 0, Payer::of_current()?)?;
         let pin = fs::Pin::new()?;
         KBox::pin_init(
             pin_init!(Self {
@@ -454,7 +454,7 @@ impl Device {
             DefaultRegion::Attached(attached) if create => match attached.take() {
                 Some(attached) => attached,
                 // Lost to an mmap that failed.
-                None => Attached::new(&Wanted::DEFAULT, 0, Lease::of_current()?)?,
+                None => Attached::new(&Wanted::DEFAULT, 0, Payer::of_current()?)?,
             },
             DefaultRegion::Attached(_) => return Err(code::ENXIO),
         };

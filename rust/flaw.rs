@@ -38,6 +38,8 @@ pub(crate) enum Flaw {
     PresentIsError,
     /// No page is written before it has to leave.
     NothingAhead,
+    /// Who is to store pages looks whether there is room, and charges it afterwards.
+    LateCharge,
     /// None: the swapper stops between finding a page and looking again.
     HoldSwapper,
     /// A swapper that starts from now on goes on while the system sleeps.
@@ -47,11 +49,12 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::SecondReservation,
         Self::StaleRecord,
         Self::PresentIsError,
         Self::NothingAhead,
+        Self::LateCharge,
         Self::HoldSwapper,
         Self::Sleepless,
         Self::HoldWindow,
@@ -63,6 +66,7 @@ impl Flaw {
             Self::StaleRecord => "stale_record",
             Self::PresentIsError => "present_is_error",
             Self::NothingAhead => "nothing_ahead",
+            Self::LateCharge => "late_charge",
             Self::HoldSwapper => "hold_swapper",
             Self::Sleepless => "sleepless",
             Self::HoldWindow => "hold_window",

@@ -8,6 +8,7 @@
 //! so it is a thread of our own that detaches, unless the last one says that it may.
 
 use crate::{
+    account::Payer,
     atomic::Word,
     attached::Wanted,
     bindings,
@@ -19,11 +20,19 @@ use crate::{
         code,
         Result, //
     },
+    flaw::{
+        self,
+        Flaw, //
+    },
     lockdep::{
         Callback,
         InCallback, //
     },
-    owner::Lease,
+    quota::{
+        Meter,
+        Quota, //
+    },
+    range::PAGE_BYTES,
     workqueue::{
         Running,
         Workqueue, //
@@ -50,7 +59,7 @@ pub(crate) fn run() -> Result<Running> {
 
 /// Detaches a handle elsewhere once, for lockdep. No lock held; may sleep and allocate.
 pub(crate) fn prime() -> Result {
-    Handle::attach(&Wanted::DEFAULT, 1, Lease::of_current()?)?.detach_elsewhere();
+    Handle::attach(&Wanted::DEFAULT, 1, Payer::of_current()?)?.detach_elsewhere();
     DETACHING.flush();
     Ok(())
 }
@@ -65,8 +74,10 @@ pub(crate) fn prime() -> Result {
 #[pin_data]
 pub(crate) struct Handle {
     driver: Arc<Registered>,
-    /// Pays for what the driver allocates with `__GFP_ACCOUNT`.
-    owner: Lease,
+    /// Pays for what the driver allocates with `__GFP_ACCOUNT`, and for what it stores.
+    owner: Payer,
+    /// Has that charged.
+    meter: Meter,
     value: *mut c_void,
     /// The driver was drained.
     pub(crate) is_drained: Word,
@@ -99,7 +110,7 @@ impl Handle {
     ///
     /// `ENODEV` for an unknown driver, `EBUSY` for one that is being drained;
     /// what the driver answers otherwise; `ENOMEM`.
-    pub(crate) fn attach(wanted: &Wanted<'_>, pages: u64, owner: Lease) -> Result<Pin<KBox<Self>>> {
+    pub(crate) fn attach(wanted: &Wanted<'_>, pages: u64, owner: Payer) -> Result<Pin<KBox<Self>>> {
         let driver = driver::find(wanted.driver).inspect_err(|_| {
             pr_err!(
                 "a region asks for the driver {}, which is not there\n",
@@ -118,7 +129,7 @@ impl Handle {
         driver: &Arc<Registered>,
         wanted: &Wanted<'_>,
         pages: u64,
-        owner: Lease,
+        owner: Payer,
     ) -> Result<Pin<KBox<Self>>> {
         if driver.drain.is_running() {
             pr_err!(
@@ -133,6 +144,7 @@ impl Handle {
                 value: Self::call_attach(driver, wanted, pages, &owner)?,
                 driver: driver.clone(),
                 owner,
+                meter: Meter::new(),
                 is_drained: Word::new(0),
                 work <- new_work!("swapvma_detach_work"),
             }? Error),
@@ -146,7 +158,7 @@ impl Handle {
         driver: &Registered,
         wanted: &Wanted<'_>,
         pages: u64,
-        owner: &Lease,
+        owner: &Payer,
     ) -> Result<*mut c_void> {
         let args = bindings::swapvma_attach {
             pages,
@@ -175,13 +187,47 @@ impl Handle {
     }
 
     /// Returns the owner of the region.
-    pub(crate) fn owner(&self) -> &Lease {
+    pub(crate) fn owner(&self) -> &Payer {
         &self.owner
     }
 
     /// Returns what callbacks get. It is attached as long as `self` is there.
     pub(crate) fn value(&self) -> *mut c_void {
         self.value
+    }
+
+    /// Returns the bytes that the driver stores.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        match self.driver.ops().stored_bytes {
+            // SAFETY: By the type invariant the handle is attached.
+            Some(stored_bytes) => unsafe { stored_bytes(self.value) },
+            None => 0,
+        }
+    }
+
+    /// Charges room for up to `wanted` pages of a batch. Returns for how many;
+    /// [`Handle::settle`] follows when the driver is done with the batch, or does not
+    /// get it. Any context.
+    pub(crate) fn reserve(&self, wanted: u64) -> u64 {
+        let accounts = self.owner.accounts();
+        accounts.lift_removed();
+        if flaw::is(Flaw::LateCharge) {
+            let room = accounts.quotas().map(Quota::room).min();
+            return room.map_or(0, |bytes| wanted.min(bytes / PAGE_BYTES));
+        }
+        self.meter.reserve(accounts.quotas(), wanted)
+    }
+
+    /// Gives back what the batch did not need. Any context.
+    pub(crate) fn settle(&self) {
+        let quotas = self.owner.accounts().quotas();
+        self.meter.settle(quotas, || self.stored_bytes());
+    }
+
+    /// The driver gave something up. Any context.
+    pub(crate) fn look(&self) {
+        let quotas = self.owner.accounts().quotas();
+        self.meter.look(quotas, || self.stored_bytes());
     }
 
     /// Detaches the handle. No lock held; may sleep.
@@ -193,6 +239,7 @@ impl Handle {
             // SAFETY: By the type invariant the handle is attached; nobody has it.
             unsafe { detach(self.value) };
         }
+        self.meter.close(self.owner.accounts().quotas());
         drop(self);
         driver.regions.sub(1);
         // By the type invariant the module is held.

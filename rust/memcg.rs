@@ -8,11 +8,39 @@
 //!
 //! C header: [`include/linux/memcontrol.h`](srctree/include/linux/memcontrol.h)
 
-use crate::bindings as ours;
+use crate::{
+    bindings as ours,
+    error::Result, //
+};
 use kernel::{
     bindings,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    prelude::*,
+    str::CStr,
     types::NotThreadSafe, //
 };
+
+/// Returns the user that the calling task runs as, by the number that the initial user
+/// namespace has for it.
+pub(crate) fn user_of_current() -> u32 {
+    // SAFETY: No precondition.
+    unsafe { ours::swapvma_user_of_current() }
+}
+
+/// Returns that number of a user that the calling task calls `uid`.
+///
+/// # Errors
+///
+/// `EINVAL` if there is none.
+pub(crate) fn find_user(uid: u32) -> Result<u32> {
+    let mut user = 0;
+    // SAFETY: The pointer is valid through the call.
+    to_result(unsafe { ours::swapvma_user_find(uid, &mut user) })?;
+    Ok(user)
+}
 
 /// A reference to a memory cgroup.
 ///
@@ -40,6 +68,46 @@ impl Memcg {
         // SAFETY: No precondition.
         // INVARIANT: The call takes the reference.
         Self(unsafe { ours::swapvma_memcg_charged() })
+    }
+
+    /// Returns the cgroup that has the id, which is also the number of its directory's
+    /// inode. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`; `ENODEV` if the cgroup, or the machine, has no memory controller.
+    pub(crate) fn find(id: u64) -> Result<Self> {
+        // SAFETY: The path may be null.
+        let found = unsafe { ours::swapvma_memcg_find(id, core::ptr::null()) };
+        // INVARIANT: The call took the reference.
+        from_err_ptr(found).map(Self)
+    }
+
+    /// As [`Memcg::find`], by the path from the root of the hierarchy.
+    pub(crate) fn find_path(path: &CStr) -> Result<Self> {
+        // SAFETY: The path is a string.
+        let found = unsafe { ours::swapvma_memcg_find(0, path.as_char_ptr()) };
+        // INVARIANT: The call took the reference.
+        from_err_ptr(found).map(Self)
+    }
+
+    /// Returns the cgroup that this one is in.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        // SAFETY: By the type invariant.
+        let parent = unsafe { ours::swapvma_memcg_get_parent(self.0) };
+        // INVARIANT: The call took the reference.
+        (!parent.is_null()).then_some(Self(parent))
+    }
+
+    /// Whether this stands for no cgroup: there is no memory controller.
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Whether the cgroup was removed, and only what belongs to it is left.
+    pub(crate) fn is_removed(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { ours::swapvma_memcg_is_removed(self.0) }
     }
 
     /// Returns the cgroup.
@@ -72,6 +140,15 @@ impl Memcg {
             _memcg: self,
             _task: NotThreadSafe,
         }
+    }
+}
+
+impl Clone for Memcg {
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariant.
+        unsafe { ours::swapvma_memcg_get(self.0) };
+        // INVARIANT: The call took the reference.
+        Self(self.0)
     }
 }
 

@@ -14,6 +14,7 @@
 //! free it.
 
 use crate::{
+    account::Payer,
     atomic::Word,
     bindings as ours,
     error::{
@@ -220,13 +221,12 @@ impl PinnedDrop for Owner {
 pub(crate) struct Lease(Arc<Owner>);
 
 impl Lease {
-    /// Returns the cgroup of the calling process as an owner. May sleep and allocate.
+    /// Returns a cgroup as an owner. May sleep and allocate.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn of_current() -> Result<Self> {
-        let memcg = Memcg::of_current();
+    pub(crate) fn new(memcg: Memcg) -> Result<Self> {
         if let Some(lease) = find(memcg.key()) {
             return Ok(lease);
         }
@@ -351,7 +351,7 @@ impl PinnedDrop for Lists {
 
 /// What a region has on its owner's lists.
 pub(crate) struct Share {
-    owner: Lease,
+    owner: Payer,
     anchors: Anchors,
 }
 
@@ -361,7 +361,7 @@ impl Share {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(owner: Lease, id: u64) -> Result<Self> {
+    pub(crate) fn new(owner: Payer, id: u64) -> Result<Self> {
         let anchors = {
             let _charging = owner.charge();
             Anchors::new(id)?
@@ -370,7 +370,7 @@ impl Share {
     }
 
     /// Returns the owner.
-    pub(crate) fn owner(&self) -> &Lease {
+    pub(crate) fn owner(&self) -> &Payer {
         &self.owner
     }
 

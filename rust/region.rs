@@ -38,13 +38,11 @@ use crate::{
         Ticket, //
     },
     integrity::Integrity,
-    limit::{
-        self,
-        Residency, //
-    },
+    limit::Residency,
     lockdep,
     oom,
     owner::Share,
+    quota::Quota,
     range::pages_of,
     read::Read,
     record::{
@@ -89,8 +87,6 @@ pub(crate) struct Region {
     pub(crate) table: Table,
     /// The resident limit.
     pub(crate) residency: Residency,
-    /// Bytes that its drivers may store.
-    pub(crate) stored_limit: Word,
     /// What its stored pages are verified with, if they are.
     pub(crate) integrity: Option<Pin<KBox<Integrity>>>,
     /// What happened.
@@ -211,7 +207,6 @@ impl Region {
                 drivers <- Drivers::new(attached),
                 table: Table::new(),
                 residency: Residency::new(limit),
-                stored_limit: Word::new(limit::NONE),
                 integrity: mode.map(Integrity::new).transpose()?,
                 counters: Counters::new(),
                 mappings: Word::new(0),
@@ -305,10 +300,9 @@ impl Region {
         bytes
     }
 
-    /// Whether the drivers store as much as they may.
-    pub(crate) fn is_full(&self) -> bool {
-        let limit = self.stored_limit.load();
-        limit != limit::NONE && self.stored_bytes() >= limit
+    /// Returns what limits these.
+    pub(crate) fn stored_quota(&self) -> &Quota {
+        self.share.owner().accounts().own()
     }
 
     /// Returns the bytes that the region needs to verify what is stored.

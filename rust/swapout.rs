@@ -177,6 +177,21 @@ impl<'a> Stale<'a> {
     }
 }
 
+/// A batch that is being filled.
+struct Filling<'a, 's> {
+    batch: &'a Inner,
+    ticket: Ticket,
+    /// Pages that there is room for in the store.
+    room: u64,
+    stale: &'a mut Stale<'s>,
+}
+
+impl Filling<'_, '_> {
+    fn has_room(&self) -> bool {
+        (self.batch.len() as u64) < self.room
+    }
+}
+
 /// As [`run_moving`], which takes slots out of the table.
 pub(crate) fn run(
     region: &OpenRegion,
@@ -195,24 +210,54 @@ fn run_moving(
     operation: Operation,
     candidates: &mut Candidates,
 ) -> Outcome {
-    if region.is_full() {
-        discard_stale(region, candidates);
-    }
     let is_usable = |attached: &&Arc<Attached>| {
         !attached.is_out() && attached.driver().batch.phase() == Phase::Idle
     };
-    let usable = attached.filter(is_usable).filter(|_| !region.is_full());
-    let Some(attached) = usable else {
+    let Some(attached) = attached.filter(is_usable) else {
         return without_driver(region, operation, candidates);
     };
+    let room = reserve(region, attached, candidates);
+    let outcome = if room == 0 {
+        without_driver(region, operation, candidates)
+    } else {
+        with_driver(region, attached, operation, candidates, room)
+    };
+    // Otherwise it is done when the driver gives the batch back; see `writeback::reap`.
+    if attached.driver().batch.phase() == Phase::Idle {
+        attached.settle();
+    }
+    outcome
+}
+
+/// Reserves room in the store for the candidates, as far as limits let it. Returns for
+/// how many.
+fn reserve(region: &Region, attached: &Attached, candidates: &mut Candidates) -> u64 {
+    let wanted = candidates.len();
+    let room = attached.reserve(wanted);
+    if room == wanted {
+        return room;
+    }
+    attached.settle();
+    discard_stale(region, candidates);
+    attached.reserve(wanted)
+}
+
+/// As [`run_moving`], with a driver that takes a batch, of up to `room` pages.
+fn with_driver(
+    region: &OpenRegion,
+    attached: &Arc<Attached>,
+    operation: Operation,
+    candidates: &mut Candidates,
+    room: u64,
+) -> Outcome {
     let indexes = candidates.sorted();
     if indexes.len() <= FEW {
         let (pages, slots) = (&mut [const { None }; FEW], &mut [None; 2 * FEW]);
-        return run_on(region, attached, operation, indexes, pages, slots);
+        return run_on(region, attached, operation, indexes, pages, slots, room);
     }
     let pages = &mut [const { None }; BATCH_PAGES];
     let slots = &mut [None; 2 * BATCH_PAGES];
-    run_on(region, attached, operation, indexes, pages, slots)
+    run_on(region, attached, operation, indexes, pages, slots, room)
 }
 
 /// As [`run_moving`], in what has room for all candidates.
@@ -223,6 +268,7 @@ fn run_on(
     indexes: &[u64],
     pages: &mut [Taken],
     slots: &mut [Option<Slot>],
+    room: u64,
 ) -> Outcome {
     let driver = attached.driver();
     let (Some(&first), Some(&last)) = (indexes.first(), indexes.last()) else {
@@ -242,11 +288,15 @@ fn run_on(
     );
     let paging = oom::Paging::begin(&driver.batch_since);
     let mut stale = Stale::new(slots);
+    let filling = Filling {
+        batch: &driver.batch,
+        ticket,
+        room,
+        stale: &mut stale,
+    };
     let mut outcome = match operation {
-        Operation::Swapout => evict(region, Some((&driver.batch, ticket, &mut stale)), pages),
-        Operation::Launder | Operation::Ahead => {
-            launder(region, &driver.batch, ticket, pages, &mut stale)
-        }
+        Operation::Swapout => evict(region, Some(filling), pages),
+        Operation::Launder | Operation::Ahead => launder(region, filling, pages),
     };
     let mut answers = Answers::default();
     if driver.batch.len() == 0 {
@@ -273,7 +323,7 @@ fn without_driver(
 ) -> Outcome {
     match operation {
         Operation::Swapout => Outcome {
-            done: drop_clean(region, candidates),
+            done: evict_those(region, candidates, is_simple),
             refused: 0,
         },
         Operation::Ahead => Outcome::default(),
@@ -357,12 +407,22 @@ fn grab(region: &Region, operation: Operation, index: u64, mlocks: bool) -> Opti
 /// Drops those of the candidates that need no write. Returns how many. For the
 /// shrinker: no driver is called.
 pub(crate) fn drop_clean(region: &OpenRegion, candidates: &mut Candidates) -> u64 {
+    evict_those(region, candidates, |page| !page.is_dirty())
+}
+
+/// Takes those of the candidates out of memory that `may_leave`, and for which no
+/// driver is needed after all. Returns how many.
+fn evict_those(
+    region: &OpenRegion,
+    candidates: &mut Candidates,
+    may_leave: impl Fn(&Locked) -> bool,
+) -> u64 {
     let mut dropped = 0;
     for indexes in candidates.sorted().chunks(SOME) {
         let mut pages = [const { None }; SOME];
         let pages = grab_all(region, Operation::Swapout, indexes, &mut pages);
         for page in pages.iter_mut() {
-            *page = page.take().filter(|(_, page)| !page.is_dirty());
+            *page = page.take().filter(|(_, page)| may_leave(page));
         }
         dropped += evict(region, None, pages).done;
     }
@@ -416,11 +476,7 @@ fn is_simple(page: &Locked) -> bool {
 
 /// Unmaps the pages, frees those that need no write and fills the batch, if
 /// there is one, with the others.
-fn evict(
-    region: &OpenRegion,
-    mut batch: Option<(&Inner, Ticket, &mut Stale<'_>)>,
-    pages: &mut [Taken],
-) -> Outcome {
+fn evict(region: &OpenRegion, mut batch: Option<Filling<'_, '_>>, pages: &mut [Taken]) -> Outcome {
     let mut outcome = Outcome::default();
     let mapped = pages
         .iter()
@@ -435,7 +491,8 @@ fn evict(
             continue;
         };
         let mut fate = Fate::Stay;
-        let ticket = batch.as_ref().map(|(_, ticket, _)| *ticket);
+        let filling = batch.as_ref().filter(|filling| filling.has_room());
+        let ticket = filling.map(|filling| filling.ticket);
         let evicted = region.evict(index, page, |entry, page| {
             fate = settle(entry, page, ticket);
             match fate {
@@ -449,13 +506,13 @@ fn evict(
         match (evicted, fate, &mut batch) {
             (Ok(slot), Fate::Leave(then), batch) => {
                 outcome.done += 1;
-                if let (Some((_, _, stale)), false) = (batch, then.is_stored_in(slot)) {
-                    stale.push(slot);
+                if let (Some(filling), false) = (batch, then.is_stored_in(slot)) {
+                    filling.stale.push(slot);
                 }
             }
-            (Err(page), Fate::Write(slot), Some((batch, _, stale))) => {
-                push(region, batch, index, page);
-                stale.push(slot);
+            (Err(page), Fate::Write(slot), Some(filling)) => {
+                push(region, filling.batch, index, page);
+                filling.stale.push(slot);
             }
             // Pinned, or a munmap has yet to flush a TLB: another time.
             _ => {}
@@ -518,13 +575,7 @@ fn count_eviction(region: &Region, then: State) {
 
 /// Write-protects the dirty pages and fills the batch with them. A page that is
 /// pinned may change without a fault: it stays dirty.
-fn launder(
-    region: &OpenRegion,
-    batch: &Inner,
-    ticket: Ticket,
-    pages: &mut [Taken],
-    stale: &mut Stale<'_>,
-) -> Outcome {
+fn launder(region: &OpenRegion, filling: Filling<'_, '_>, pages: &mut [Taken]) -> Outcome {
     let mut outcome = Outcome::default();
     for taken in pages.iter_mut() {
         let Some((index, page)) = taken.take() else {
@@ -538,10 +589,13 @@ fn launder(
         if !page.is_dirty() {
             continue;
         }
-        if page.is_poisoned() || page.is_pinned() {
+        if page.is_poisoned() || page.is_pinned() || !filling.has_room() {
             outcome.refused += 1;
         } else {
-            stale.push(enter(region, batch, ticket, index, page));
+            let Filling { batch, ticket, .. } = filling;
+            filling
+                .stale
+                .push(enter(region, batch, ticket, index, page));
         }
     }
     outcome

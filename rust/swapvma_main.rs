@@ -27,6 +27,8 @@ mod listed;
 #[deny(unsafe_code)]
 mod policy;
 #[deny(unsafe_code)]
+mod quota;
+#[deny(unsafe_code)]
 mod range;
 #[deny(unsafe_code)]
 mod seal;
@@ -61,6 +63,7 @@ mod zsmalloc;
 mod api;
 
 // The subsystem.
+mod account;
 mod attached;
 mod batch;
 mod client;
@@ -120,6 +123,7 @@ struct Swapvma {
     _readers: workqueue::Running,
     _detaching: workqueue::Running,
     _shrinker: shrinker::Shrinker,
+    _accounts: account::All,
 }
 
 impl kernel::InPlaceModule for Swapvma {
@@ -129,12 +133,14 @@ impl kernel::InPlaceModule for Swapvma {
             record::init();
             regions::init();
             owner::init();
+            account::init();
             driver::init();
             integrity::init();
             deadline::init();
         }
         drivers::ram::init();
         try_pin_init!(Self {
+            _accounts: account::All,
             // Regions are on its lists.
             _shrinker: shrinker::Shrinker::new()?,
             _readers: reader::run()?,

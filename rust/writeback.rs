@@ -364,6 +364,7 @@ pub(crate) fn reap(driver: &Registered) {
                 flight.attached.discard(slot);
             }
         });
+        flight.attached.settle();
     }
     batch.advance(Phase::Late, Phase::Idle);
     drop(flight);

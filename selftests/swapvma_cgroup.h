@@ -84,6 +84,9 @@ bool cg_neighbour_untouched(const struct cg_neighbour *n);
 /* A file of the shrinker in debugfs; whether there is one. */
 bool cg_shrinker(char *path, const char *file);
 
+/* The number of its directory's inode, which is its id. */
+uint64_t cg_id(const char *group);
+
 /* What the shrinker counts for the group on a node. */
 uint64_t cg_counted(const char *group, int node);
 

@@ -100,6 +100,11 @@ pub(crate) enum Flaw {
     /// before taking one.
     ShrinksForOne,
 
+    /// What a batch did not need is given back before the driver is done with it.
+    SettlesEarly,
+    /// Who gives up stored bytes looks at how many are stored before that.
+    LooksBeforeDiscard,
+
     /// An operation takes its windows one by one: the deadlock of 2002.
     OneByOne,
     /// Who comes later takes windows that others wait for.

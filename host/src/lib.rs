@@ -62,6 +62,9 @@ mod options;
 #[path = "../../rust/policy.rs"]
 mod policy;
 #[deny(unsafe_code)]
+#[path = "../../rust/quota.rs"]
+mod quota;
+#[deny(unsafe_code)]
 #[path = "../../rust/range.rs"]
 mod range;
 #[deny(unsafe_code)]

@@ -129,7 +129,8 @@ struct swapvma_attach {
  * @range_hint: how many pages that follow the one at @index, which is in
  *	@slot, are cheap to read along with it. Any context, must not sleep.
  *	Optional: none
- * @stored_bytes: bytes stored for the region; any context, must not sleep.
+ * @stored_bytes: bytes stored for the region, what was discarded not included: what
+ *	limits count; any context, must not sleep.
  *	Optional
  * @vma_open: a mapping of @nr pages from @first appeared (mmap, fork, split, mremap).
  *	A driver that the region gets later hears of what is mapped from then on,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Memory cgroups, and what else is inline or a macro of accounting. */
+#include <linux/cgroup.h>
+#include <linux/cred.h>
 #include <linux/list_lru.h>
 #include <linux/memcontrol.h>
 #include <linux/page_counter.h>
@@ -7,6 +9,7 @@
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 #include <linux/vmstat.h>
 
 #include "lockdep.h"
@@ -22,9 +25,77 @@ struct mem_cgroup *swapvma_memcg_charged(void)
 	return get_mem_cgroup_from_mm(NULL);
 }
 
+void swapvma_memcg_get(struct mem_cgroup *memcg)
+{
+#ifdef CONFIG_MEMCG
+	if (memcg)
+		css_get(&memcg->css);
+#endif
+}
+
 void swapvma_memcg_put(struct mem_cgroup *memcg)
 {
 	mem_cgroup_put(memcg);
+}
+
+/* With a reference, or NULL. */
+struct mem_cgroup *swapvma_memcg_get_parent(struct mem_cgroup *memcg)
+{
+	struct mem_cgroup *parent = NULL;
+
+#ifdef CONFIG_MEMCG
+	if (memcg)
+		parent = parent_mem_cgroup(memcg);
+#endif
+	swapvma_memcg_get(parent);
+	return parent;
+}
+
+/*
+ * The cgroup at @path, or if that is NULL the one with that id, with a reference;
+ * ENOENT, and ENODEV for one that has no memory controller.
+ */
+struct mem_cgroup *swapvma_memcg_find(u64 id, const char *path)
+{
+#ifdef CONFIG_MEMCG
+	struct cgroup_subsys_state *css;
+	struct cgroup *cgroup;
+	bool has_own;
+
+	if (mem_cgroup_disabled())
+		return ERR_PTR(-ENODEV);
+	cgroup = path ? cgroup_get_from_path(path) : cgroup_get_from_id(id);
+	if (IS_ERR(cgroup))
+		return ERR_CAST(cgroup);
+	css = cgroup_get_e_css(cgroup, &memory_cgrp_subsys);
+	has_own = css->cgroup == cgroup;
+	cgroup_put(cgroup);
+	if (has_own)
+		return mem_cgroup_from_css(css);
+	css_put(css);
+#endif
+	return ERR_PTR(-ENODEV);
+}
+
+bool swapvma_memcg_is_removed(struct mem_cgroup *memcg)
+{
+	return memcg && !mem_cgroup_online(memcg);
+}
+
+/* Users as the initial user namespace calls them. */
+u32 swapvma_user_of_current(void)
+{
+	return from_kuid(&init_user_ns, current_uid());
+}
+
+int swapvma_user_find(u32 uid, u32 *user)
+{
+	kuid_t kuid = make_kuid(current_user_ns(), uid);
+
+	if (!uid_valid(kuid))
+		return -EINVAL;
+	*user = from_kuid(&init_user_ns, kuid);
+	return 0;
 }
 
 u64 swapvma_memcg_id(struct mem_cgroup *memcg)

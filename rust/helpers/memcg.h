@@ -10,11 +10,18 @@ struct shrinker;
 
 struct mem_cgroup *swapvma_memcg_of_current(void);
 struct mem_cgroup *swapvma_memcg_charged(void);
+void swapvma_memcg_get(struct mem_cgroup *memcg);
 void swapvma_memcg_put(struct mem_cgroup *memcg);
+struct mem_cgroup *swapvma_memcg_get_parent(struct mem_cgroup *memcg);
+struct mem_cgroup *swapvma_memcg_find(u64 id, const char *path);
+bool swapvma_memcg_is_removed(struct mem_cgroup *memcg);
 u64 swapvma_memcg_id(struct mem_cgroup *memcg);
 bool swapvma_memcg_is_root(struct mem_cgroup *memcg);
 bool swapvma_memcg_is_short(struct mem_cgroup *memcg, unsigned long pages);
 struct mem_cgroup *swapvma_memcg_enter(struct mem_cgroup *memcg);
+
+u32 swapvma_user_of_current(void);
+int swapvma_user_find(u32 uid, u32 *user);
 
 int swapvma_anchors_init(unsigned int size);
 void swapvma_anchors_exit(void);

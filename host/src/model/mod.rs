@@ -19,6 +19,7 @@ mod front;
 pub(crate) mod grace;
 mod listed;
 mod page;
+mod quota;
 mod race;
 mod record;
 mod residency;

@@ -13,6 +13,7 @@ mod limit;
 mod magazine;
 mod options;
 mod policy;
+mod quota;
 mod range;
 mod seal;
 mod slot;

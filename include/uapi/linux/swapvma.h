@@ -107,10 +107,11 @@ struct swapvma_add_driver {
  * SWAPVMA_LIMIT_STORED - set how much may be stored
  *
  * Bytes that the region's drivers may hold for it, as stored_bytes counts them;
- * SWAPVMA_LIMIT_NONE, which is how a region begins, for as much as they take. A
- * region that stores as much, or up to one batch more, pages out only what needs
- * no write, until copies are given up because their pages were written to,
- * punched or truncated: its pages stay resident, as if its drivers had no space.
+ * SWAPVMA_LIMIT_NONE, which is how a region begins, for as much as they take. It
+ * is not exceeded: a page is written where a whole page fits. What does not fit
+ * stays resident, as if the drivers had no space, until copies are given up
+ * because their pages were written to, punched or truncated. What needs no write
+ * leaves all the same. The administrator limits cgroups and users in the same way.
  */
 #define SWAPVMA_LIMIT_STORED	(1ULL << 0)
 
