@@ -101,7 +101,12 @@ fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn show_regions(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for_each_region(|region| {
-        let mut result = f.write_fmt(fmt!("{} integrity={}", region.id, region.integrity_name()));
+        let mut result = f.write_fmt(fmt!(
+            "{} integrity={} priority={}",
+            region.id,
+            region.integrity_name(),
+            region.priority.get()
+        ));
         region.drivers.for_each(|attached| {
             if result.is_ok() {
                 result = f.write_fmt(fmt!(" driver={}", attached.driver().name()));

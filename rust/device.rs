@@ -317,6 +317,7 @@ fn set_limit(region: &OpenRegion, arg: &ours::swapvma_limit) -> Result {
     const RESIDENT: u64 = 0;
     const STORED: u64 = ours::SWAPVMA_LIMIT_STORED as u64;
     const LOW: u64 = ours::SWAPVMA_LIMIT_LOW as u64;
+    const PRIORITY: u64 = ours::SWAPVMA_LIMIT_PRIORITY as u64;
     zero(&arg.reserved)?;
     match arg.flags {
         RESIDENT => set_resident_limit(region, limit_pages(arg.limit, region.size())?),
@@ -325,6 +326,7 @@ fn set_limit(region: &OpenRegion, arg: &ours::swapvma_limit) -> Result {
             region.expect_room();
         }
         LOW => region.residency.set_low(whole_pages(arg.limit)?),
+        PRIORITY => region.priority.set(arg.limit as i64)?,
         _ => return Err(code::EINVAL),
     }
     Ok(())

@@ -531,6 +531,7 @@ unsafe extern "C" fn show_fdinfo(seq: *mut bindings::seq_file, file: *mut bindin
     let (seq, region) = unsafe { (SeqFile::from_raw(seq), region_of(file)) };
     seq_print!(seq, "swapvma_region:\t{}\n", region.id);
     seq_print!(seq, "swapvma_integrity:\t{}\n", region.integrity_name());
+    seq_print!(seq, "swapvma_priority:\t{}\n", region.priority.get());
     region.drivers.for_each(|attached| {
         seq_print!(seq, "swapvma_driver:\t{}\n", attached.driver().name());
     });

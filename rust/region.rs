@@ -42,6 +42,7 @@ use crate::{
     lockdep,
     oom,
     owner::Share,
+    priority::Priority,
     quota::Quota,
     range::pages_of,
     read::Read,
@@ -87,6 +88,8 @@ pub(crate) struct Region {
     pub(crate) table: Table,
     /// The resident limit.
     pub(crate) residency: Residency,
+    /// With regard to other regions of the owner.
+    pub(crate) priority: Priority,
     /// What its stored pages are verified with, if they are.
     pub(crate) integrity: Option<Pin<KBox<Integrity>>>,
     /// What happened.
@@ -207,6 +210,7 @@ impl Region {
                 drivers <- Drivers::new(attached),
                 table: Table::new(),
                 residency: Residency::new(limit),
+                priority: Priority::new(),
                 integrity: mode.map(Integrity::new).transpose()?,
                 counters: Counters::new(),
                 mappings: Word::new(0),

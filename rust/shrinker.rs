@@ -27,6 +27,7 @@ use crate::{
         Target,
         LOOK, //
     },
+    priority,
     record::{
         self,
         Age, //
@@ -163,10 +164,7 @@ unsafe extern "C" fn scan(
     } else {
         0
     };
-    let mut look = drop_some(target, wanted, Reach::Spare);
-    if look.freed == 0 && !look.is_promising {
-        look = drop_some(target, wanted, Reach::All);
-    }
+    let look = look_around(target, wanted);
     let dropped = look.freed;
     let mut freed = dropped + records;
     // SAFETY: By the safety requirement.
@@ -204,17 +202,33 @@ struct Look {
     is_promising: bool,
 }
 
-/// Drops the clean ones of the `wanted` oldest pages and wakes the swappers for the
-/// others.
-fn drop_some(target: Target, wanted: u64, reach: Reach) -> Look {
+/// Looks at regions that have something to spare, from the lowest priority on, and
+/// then at others, until some have something to give.
+fn look_around(target: Target, wanted: u64) -> Look {
     let mut look = Look::default();
-    // Rounds that bring nothing: regions without pages to spare come by as well.
+    for reach in [Reach::Spare, Reach::All] {
+        for priority in priority::each() {
+            look = drop_some(target, wanted, reach, priority);
+            if look.freed != 0 || look.is_promising {
+                return look;
+            }
+        }
+    }
+    look
+}
+
+/// Drops the clean ones of the `wanted` oldest pages of regions of a priority, and wakes
+/// the swappers for the others.
+fn drop_some(target: Target, wanted: u64, reach: Reach, priority: i64) -> Look {
+    let mut look = Look::default();
+    // Rounds that bring nothing: regions that are not meant come by as well.
     let mut rounds = 2 + regions::count() / LOOK as u64;
     while look.pages < wanted && rounds != 0 {
         let (before, freed) = (look.pages, look.freed);
         let mut any_spared = false;
         for region in target.next_regions().filter_map(regions::open) {
             let pages = match reach {
+                _ if region.priority.get() != priority => 0,
                 Reach::Spare => region.residency.spare(),
                 Reach::All => u64::MAX,
             };

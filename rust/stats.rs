@@ -78,6 +78,7 @@ pub(crate) fn read(region: &Region) -> swapvma_stats {
     stats.table_bytes = region.table.levels() * PAGE_BYTES;
     stats.seal_bytes = region.seal_bytes();
     stats.stored_limit = region.stored_quota().limit();
+    stats.priority = region.priority.get();
     stats.low = region.residency.low() * PAGE_BYTES;
     stats.in_swapout = region.in_swapout();
     stats

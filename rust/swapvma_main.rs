@@ -83,6 +83,7 @@ mod map;
 mod owner;
 mod populate;
 mod prime;
+mod priority;
 mod punch;
 mod read;
 mod reader;

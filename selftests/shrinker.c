@@ -207,4 +207,119 @@ TEST_F(shrinker, low)
 		ASSERT_EQ(0, sv_check_range(maps[i], 0, pages, SV_TEXT, 1));
 }
 
+#define REGIONS	4
+
+/* Regions of "a", each of @pages clean pages. */
+static void clean_regions(struct __test_metadata *_metadata, size_t pages, int *fds, char **maps)
+{
+	int i;
+
+	for (i = 0; i < REGIONS; i++) {
+		fds[i] = cg_create_region("a", "test", pages, SV_NO_LIMIT);
+		maps[i] = sv_map_rw(fds[i], pages);
+		sv_fill_range(maps[i], 0, pages, SV_TEXT, 1);
+		ASSERT_EQ(0, msync(maps[i], pages * SV_PAGE, MS_SYNC));
+	}
+}
+
+/* The lowest priority first, and those of one priority alike; of one cgroup. */
+TEST_F(shrinker, priority)
+{
+	static const int priorities[REGIONS] = { 3, -20, 0, 20 }, order[REGIONS] = { 1, 2, 0, 3 };
+	size_t pages = 2 * SV_BATCH;
+	char path[PATH_MAX], *maps[REGIONS];
+	struct cg_neighbour n;
+	int fds[REGIONS], i, j;
+
+	if (!cg_shrinker(path, "scan"))
+		SKIP(return, "no shrinker in debugfs");
+	if (!access("/sys/devices/system/node/node1", F_OK))
+		SKIP(return, "pages are on two nodes");
+	cg_neighbour_begin(&n);
+	ASSERT_EQ(0, sv_set_priority(n.fd, -20));
+	clean_regions(_metadata, pages, fds, maps);
+	for (i = 0; i < REGIONS; i++) {
+		ASSERT_EQ(0, sv_set_priority(fds[i], priorities[i]));
+		ASSERT_EQ(priorities[i], SV_STAT(fds[i], priority));
+	}
+	for (i = 0; i < REGIONS; i++) {
+		/* It gives a half, and the other one, and the others nothing. */
+		for (j = 0; j < 2; j++) {
+			ASSERT_EQ((2 - j) * pages / 2, SV_STAT(fds[order[i]], resident));
+			cg_scan("a", 0, pages / 2);
+		}
+		for (j = 0; j < REGIONS; j++)
+			ASSERT_EQ(j <= i ? 0 : pages, SV_STAT(fds[order[j]], resident));
+	}
+	ASSERT_TRUE(cg_neighbour_untouched(&n));
+	for (i = 0; i < REGIONS; i++)
+		ASSERT_EQ(0, sv_check_range(maps[i], 0, pages, SV_TEXT, 1));
+}
+
+/* What a region may keep is taken last, whatever the priorities are. */
+TEST_F(shrinker, low_above_priority)
+{
+	size_t pages = 2 * SV_BATCH;
+	char path[PATH_MAX], *maps[REGIONS];
+	int fds[REGIONS], i;
+
+	if (!cg_shrinker(path, "scan"))
+		SKIP(return, "no shrinker in debugfs");
+	if (!access("/sys/devices/system/node/node1", F_OK))
+		SKIP(return, "pages are on two nodes");
+	clean_regions(_metadata, pages, fds, maps);
+	for (i = 0; i < REGIONS; i++)
+		ASSERT_EQ(0, sv_set_priority(fds[i], i));
+	ASSERT_EQ(0, sv_set_low(fds[0], SV_BATCH));
+	ASSERT_EQ(0, sv_set_low(fds[1], pages));
+	cg_scan("a", 0, SV_BATCH);
+	ASSERT_EQ(SV_BATCH, SV_STAT(fds[0], resident));
+	for (i = 0; i < 4; i++)
+		cg_scan("a", 0, SV_BATCH);
+	ASSERT_EQ(SV_BATCH, SV_STAT(fds[0], resident));
+	ASSERT_EQ(pages, SV_STAT(fds[1], resident));
+	ASSERT_EQ(0, SV_STAT(fds[2], resident));
+	ASSERT_EQ(0, SV_STAT(fds[3], resident));
+	cg_scan("a", 0, SV_BATCH);
+	ASSERT_EQ(0, SV_STAT(fds[0], resident));
+	ASSERT_EQ(pages, SV_STAT(fds[1], resident));
+}
+
+/*
+ * Regions that have pages and cannot give them do not keep another one from giving, of
+ * a higher priority.
+ */
+static void others_give(struct __test_metadata *_metadata, int priority)
+{
+	size_t pages = 2 * SV_BATCH;
+	char path[PATH_MAX], *maps[REGIONS];
+	int fds[REGIONS], i, last = REGIONS - 1;
+
+	if (!cg_shrinker(path, "scan"))
+		SKIP(return, "no shrinker in debugfs");
+	for (i = 0; i < REGIONS; i++) {
+		fds[i] = cg_create_region("a", i == last ? "ram" : "test", pages, SV_NO_LIMIT);
+		maps[i] = sv_map_rw(fds[i], pages);
+		sv_fill_range(maps[i], 0, pages, SV_TEXT, i);
+	}
+	ASSERT_EQ(0, sv_set_priority(fds[last], priority));
+	sv_set_word("answer", "kept");
+	/* Their swapper has to find out. */
+	ASSERT_TRUE(sv_wait_for(({
+		cg_scan("a", 0, SV_BATCH);
+		cg_scan("a", cg_counted("a", 1) ? 1 : 0, SV_BATCH);
+		SV_STAT(fds[last], resident) < pages;
+	})));
+	for (i = 0; i < last; i++)
+		ASSERT_EQ(pages, SV_STAT(fds[i], resident));
+	ASSERT_LT(0, SV_STAT(fds[0], kept));
+	for (i = 0; i < REGIONS; i++)
+		ASSERT_EQ(0, sv_check_range(maps[i], 0, pages, SV_TEXT, i));
+}
+
+TEST_F(shrinker, higher_ones_give)
+{
+	others_give(_metadata, SWAPVMA_PRIORITY_MAX);
+}
+
 SV_TEST_MAIN

@@ -150,6 +150,13 @@ int sv_set_low(int fd, size_t low)
 	return set_limit(fd, SWAPVMA_LIMIT_LOW, low);
 }
 
+int sv_set_priority(int fd, int64_t priority)
+{
+	struct swapvma_limit arg = { .flags = SWAPVMA_LIMIT_PRIORITY, .limit = priority };
+
+	return ioctl(fd, SWAPVMA_IOC_SET_LIMIT, &arg) ? -errno : 0;
+}
+
 int sv_add_driver(int fd, const char *driver, const char *algorithm)
 {
 	struct swapvma_add_driver arg = { 0 };

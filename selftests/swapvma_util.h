@@ -100,6 +100,7 @@ long sv_prefetch(int fd, size_t first, size_t nr);
 int sv_set_limit(int fd, size_t limit);
 int sv_set_stored_limit(int fd, size_t limit);
 int sv_set_low(int fd, size_t low);
+int sv_set_priority(int fd, int64_t priority);
 int sv_add_driver(int fd, const char *driver, const char *algorithm);
 int sv_punch(int fd, size_t first, size_t nr);
 

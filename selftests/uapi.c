@@ -221,8 +221,10 @@ TEST_F(uapi, limit)
 		const char *what;
 		uint64_t flags, limit, reserved0, reserved1;
 	} rows[] = {
-		{ "flag", 4, SIZE, 0, 0 },
+		{ "flag", 8, SIZE, 0, 0 },
 		{ "stored and low", 3, SIZE, 0, 0 },
+		{ "priority and low", 6, 0, 0, 0 },
+		{ "priority, reserved", 4, 0, 0, 1 },
 		{ "stored, reserved", 1, SIZE, 1, 0 },
 		{ "low, unaligned", 2, SV_PAGE + 1, 0, 0 },
 		{ "reserved 0", 0, SIZE, 1, 0 },
@@ -246,6 +248,38 @@ TEST_F(uapi, limit)
 			TH_LOG("%s", rows[i].what);
 	}
 	ASSERT_UNCHANGED();
+}
+
+/* To lower a priority takes nothing, to raise it above 0 a capability. */
+TEST_F(uapi, priority)
+{
+	static const int64_t bad[] = { SWAPVMA_PRIORITY_MIN - 1, SWAPVMA_PRIORITY_MAX + 1,
+				       INT64_MAX, INT64_MIN, UINT32_MAX };
+	pid_t child;
+	size_t i;
+
+	ASSERT_EQ(0, SV_STAT(self->fd, priority));
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		EXPECT_EQ(-EINVAL, sv_set_priority(self->fd, bad[i]));
+	ASSERT_UNCHANGED();
+	ASSERT_EQ(0, sv_set_priority(self->fd, SWAPVMA_PRIORITY_MIN));
+	ASSERT_EQ(SWAPVMA_PRIORITY_MIN, SV_STAT(self->fd, priority));
+	ASSERT_EQ(0, sv_set_priority(self->fd, SWAPVMA_PRIORITY_MAX));
+	ASSERT_EQ(SWAPVMA_PRIORITY_MAX, SV_STAT(self->fd, priority));
+	child = sv_fork();
+	if (!child) {
+		if (setresuid(4242, 4242, 4242))
+			_exit(1);
+		_exit(sv_set_priority(self->fd, 5) ||
+		      sv_set_priority(self->fd, 6) != -EPERM ||
+		      sv_set_priority(self->fd, SWAPVMA_PRIORITY_MAX + 1) != -EINVAL ||
+		      SV_STAT(self->fd, priority) != 5 ||
+		      sv_set_priority(self->fd, -3) || sv_set_priority(self->fd, 0) ||
+		      sv_set_priority(self->fd, 1) != -EPERM ||
+		      SV_STAT(self->fd, priority) != 0 || sv_set_priority(self->fd, -7));
+	}
+	ASSERT_EQ(0, sv_reap(child));
+	ASSERT_EQ(-7, SV_STAT(self->fd, priority));
 }
 
 TEST_F(uapi, range)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Memory cgroups, and what else is inline or a macro of accounting. */
+#include <linux/capability.h>
 #include <linux/cgroup.h>
 #include <linux/cred.h>
 #include <linux/list_lru.h>
@@ -96,6 +97,11 @@ int swapvma_user_find(u32 uid, u32 *user)
 		return -EINVAL;
 	*user = from_kuid(&init_user_ns, kuid);
 	return 0;
+}
+
+bool swapvma_may_exceed_resources(void)
+{
+	return capable(CAP_SYS_RESOURCE);
 }
 
 u64 swapvma_memcg_id(struct mem_cgroup *memcg)

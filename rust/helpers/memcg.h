@@ -22,6 +22,7 @@ struct mem_cgroup *swapvma_memcg_enter(struct mem_cgroup *memcg);
 
 u32 swapvma_user_of_current(void);
 int swapvma_user_find(u32 uid, u32 *user);
+bool swapvma_may_exceed_resources(void);
 
 int swapvma_anchors_init(unsigned int size);
 void swapvma_anchors_exit(void);

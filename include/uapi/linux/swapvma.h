@@ -126,11 +126,31 @@ struct swapvma_add_driver {
 #define SWAPVMA_LIMIT_LOW	(1ULL << 1)
 
 /**
+ * SWAPVMA_LIMIT_PRIORITY - set which regions memory pressure shrinks first
+ *
+ * A number from SWAPVMA_PRIORITY_MIN to SWAPVMA_PRIORITY_MAX, as a __s64; 0 is
+ * how a region begins. Of the regions of a cgroup, reclaim takes the pages of
+ * those of the lowest priority first, and only where they have nothing to give
+ * those of the next one. What SWAPVMA_LIMIT_LOW leaves a region is taken last,
+ * whatever its priority. To raise it above 0 takes CAP_SYS_RESOURCE, or it is
+ * EPERM; to lower it takes nothing.
+ */
+#define SWAPVMA_LIMIT_PRIORITY	(1ULL << 2)
+
+/** SWAPVMA_PRIORITY_MIN - of a region that memory pressure shrinks first. */
+#define SWAPVMA_PRIORITY_MIN	(-20)
+
+/** SWAPVMA_PRIORITY_MAX - of a region that memory pressure shrinks last. */
+#define SWAPVMA_PRIORITY_MAX	20
+
+/**
  * struct swapvma_limit - change a limit of a region
- * @flags: 0 for the resident limit, or one of SWAPVMA_LIMIT_STORED and
- *	SWAPVMA_LIMIT_LOW; both, and anything else, are EINVAL
- * @limit: bytes; of the resident limit as in struct swapvma_create, and a lower
- *	one is reached before the call returns, as far as pages can be paged out
+ * @flags: 0 for the resident limit, or one of SWAPVMA_LIMIT_STORED,
+ *	SWAPVMA_LIMIT_LOW and SWAPVMA_LIMIT_PRIORITY; several, and anything else,
+ *	are EINVAL
+ * @limit: bytes, or the priority; of the resident limit as in struct
+ *	swapvma_create, and a lower one is reached before the call returns, as far
+ *	as pages can be paged out
  * @reserved: zero
  */
 struct swapvma_limit {
@@ -200,6 +220,7 @@ struct swapvma_range {
  * @launders_wasted: of @launders_ahead, pages that were written to before they left
  * @direct_drops: of @clean_drops, pages dropped by whoever was short of memory or of
  *	room below the limit, and not by a swapper
+ * @priority: with regard to other regions of the cgroup
  * @reserved: zero
  */
 struct swapvma_stats {
@@ -239,7 +260,8 @@ struct swapvma_stats {
 	__u64 launders_ahead;
 	__u64 launders_wasted;
 	__u64 direct_drops;
-	__u64 reserved[3];
+	__s64 priority;
+	__u64 reserved[2];
 };
 
 #define SWAPVMA_IOC_MAGIC	0xBB
