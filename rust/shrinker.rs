@@ -218,12 +218,14 @@ fn look_around(target: Target, wanted: u64) -> Look {
 }
 
 /// Drops the clean ones of the `wanted` oldest pages of regions of a priority, and wakes
-/// the swappers for the others.
+/// the swappers for the others. Pages of regions that have nothing to give do not count:
+/// they come by first each time.
 fn drop_some(target: Target, wanted: u64, reach: Reach, priority: i64) -> Look {
     let mut look = Look::default();
     // Rounds that bring nothing: regions that are not meant come by as well.
     let mut rounds = 2 + regions::count() / LOOK as u64;
-    while look.pages < wanted && rounds != 0 {
+    let mut left = wanted;
+    while left != 0 && rounds != 0 {
         let (before, freed) = (look.pages, look.freed);
         let mut any_spared = false;
         for region in target.next_regions().filter_map(regions::open) {
@@ -236,19 +238,20 @@ fn drop_some(target: Target, wanted: u64, reach: Reach, priority: i64) -> Look {
                 any_spared = true;
                 continue;
             }
-            let most = wanted
-                .saturating_sub(look.pages)
-                .min(BATCH_PAGES as u64)
-                .min(pages);
+            let most = left.min(BATCH_PAGES as u64).min(pages);
             let mut candidates = Candidates::new();
             let (looked, from_stock) = choose(&region, target.nid, most, &mut candidates);
             look.pages += looked;
             let dropped = swapout::drop_clean(&region, &mut candidates);
             look.freed += dropped;
             region.counters.direct_drops.count(dropped);
+            let is_promising = region.is_promising();
+            if dropped != 0 || is_promising {
+                left = left.saturating_sub(looked);
+            }
             if dropped < looked {
                 swapper::press(&region, PRESS.min(pages));
-                look.is_promising = look.is_promising || region.is_promising();
+                look.is_promising |= is_promising;
             } else if from_stock != 0 {
                 region.tend();
             }

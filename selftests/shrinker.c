@@ -287,7 +287,7 @@ TEST_F(shrinker, low_above_priority)
 
 /*
  * Regions that have pages and cannot give them do not keep another one from giving, of
- * a higher priority.
+ * their priority or of a higher one.
  */
 static void others_give(struct __test_metadata *_metadata, int priority)
 {
@@ -315,6 +315,11 @@ static void others_give(struct __test_metadata *_metadata, int priority)
 	ASSERT_LT(0, SV_STAT(fds[0], kept));
 	for (i = 0; i < REGIONS; i++)
 		ASSERT_EQ(0, sv_check_range(maps[i], 0, pages, SV_TEXT, i));
+}
+
+TEST_F(shrinker, equals_give)
+{
+	others_give(_metadata, 0);
 }
 
 TEST_F(shrinker, higher_ones_give)
