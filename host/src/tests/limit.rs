@@ -168,3 +168,16 @@ fn what_can_do_without_leaves_headroom() {
     assert!(!residency.try_reserve_below(|limit| limit + 1));
     assert!(Residency::new(NONE).try_reserve_below(quarter));
 }
+
+#[test]
+fn memory_pressure_leaves_what_is_low() {
+    let residency = Residency::new(NONE);
+    for _ in 0..10 {
+        residency.force_reserve();
+    }
+    assert_eq!((residency.low(), residency.spare()), (0, 10));
+    residency.set_low(7);
+    assert_eq!((residency.low(), residency.spare()), (7, 3));
+    residency.set_low(11);
+    assert_eq!(residency.spare(), 0);
+}

@@ -17,6 +17,7 @@ use crate::{
         page_range,
         pages_of,
         region_pages,
+        whole_pages,
         PAGE_BYTES, //
     },
     table::MAX_PAGES,
@@ -204,4 +205,13 @@ fn each_bad_limit_has_its_error() {
     assert_eq!(limit_pages(batch, size), Ok(limit::BATCH_PAGES as u64));
     assert_eq!(limit_pages(size, size), Ok(4 * limit::BATCH_PAGES as u64));
     assert_eq!(limit_pages(limit::NONE, size), Ok(limit::NONE));
+}
+
+#[test]
+fn parts_of_pages_are_refused() {
+    assert_eq!(whole_pages(0), Ok(0));
+    assert_eq!(whole_pages(3 * PAGE_BYTES), Ok(3));
+    for bytes in [1, PAGE_BYTES - 1, 3 * PAGE_BYTES + 1, u64::MAX] {
+        assert_eq!(whole_pages(bytes), Err(code::EINVAL));
+    }
 }
