@@ -90,14 +90,13 @@ static void operate(struct subject *subject, const char *row)
 
 static void settle(struct subject *subject)
 {
-	for (size_t i = 0; i < subject->count; i++)
+	/* One by one: all of them are more than the memory that there is. */
+	for (size_t i = 0; i < subject->count; i++) {
 		memcpy(address(subject, i), pattern, PAGE);
-	/* Twice, so that what a first swapout allocates is there. */
-	for (int round = 0; round < 2; round++) {
-		for (size_t i = 0; i < subject->count; i++)
-			(*(volatile unsigned char *)address(subject, i))++;
-		for (size_t i = 0; i < subject->count; i++)
-			out_one(subject, i);
+		out_one(subject, i);
+		/* Once more, so that what a first swapout allocates is there. */
+		(*(volatile unsigned char *)address(subject, i))++;
+		out_one(subject, i);
 	}
 	for (size_t op = 0; op < OPERATIONS && op < subject->count; op++) {
 		size_t step = subject->count > OPERATIONS ? subject->count / OPERATIONS : 1;
@@ -195,7 +194,7 @@ static void many_pages(const struct maker *maker, size_t count)
 
 void scale_rows(const struct maker *maker)
 {
-	static const size_t counts[] = { 1, 10, 100, 1000, 10000 };
+	static const size_t counts[] = { 1, 10, 100, 1000, 10000, 100000 };
 	static const size_t sizes[] = { 1, 16, 256, 4096, 65536, DENSE_PAGES };
 
 	for (size_t i = 0; i < PAGE; i++)
