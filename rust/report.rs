@@ -7,7 +7,8 @@
 use crate::{
     batch::Operation,
     bindings as ours,
-    error::Result, //
+    error::Result,
+    owner::Target, //
 };
 use core::ops::Range;
 use kernel::{
@@ -117,17 +118,18 @@ pub(crate) fn munmap_wait_end(region: u64, pages: &Range<u64>, waited_ns: u64) {
     unsafe { ours::swapvma_trace_munmap_wait_end(region, first, pages, waited_ns) };
 }
 
-/// The shrinker is asked for `pages`. Any context.
-pub(crate) fn shrink_begin(nid: i32, pages: u64, may_wait: bool) {
-    // SAFETY: No precondition.
-    unsafe { ours::swapvma_trace_shrink_begin(nid, pages, may_wait) };
+/// The shrinker is asked for `pages` of a node and a cgroup. Any context.
+pub(crate) fn shrink_begin(target: Target, pages: u64, may_wait: bool) {
+    // SAFETY: The cgroup is null, or whoever made the target holds it.
+    unsafe { ours::swapvma_trace_shrink_begin(target.nid, target.cgroup, pages, may_wait) };
 }
 
 /// It looked at `scanned` of them and dropped some; with those that swappers freed
 /// while it waited, `freed`. Any context.
-pub(crate) fn shrink_end(nid: i32, pages: u64, scanned: u64, dropped: u64, freed: u64) {
-    // SAFETY: No precondition.
-    unsafe { ours::swapvma_trace_shrink_end(nid, pages, scanned, dropped, freed) };
+pub(crate) fn shrink_end(target: Target, pages: u64, scanned: u64, dropped: u64, freed: u64) {
+    let Target { nid, cgroup } = target;
+    // SAFETY: The cgroup is null, or whoever made the target holds it.
+    unsafe { ours::swapvma_trace_shrink_end(nid, cgroup, pages, scanned, dropped, freed) };
 }
 
 /// A region of `pages` is drained of what a driver stores. Any context.

@@ -158,7 +158,7 @@ unsafe extern "C" fn scan(
     if may_wait {
         lockdep::wait_for_swapper();
     }
-    report::shrink_begin(target.nid, wanted, may_wait);
+    report::shrink_begin(target, wanted, may_wait);
     let records = if target.is_root() {
         record::shrink_idle()
     } else {
@@ -172,7 +172,7 @@ unsafe extern "C" fn scan(
     if freed == 0 && look.is_promising && may_wait && turn::take(target) {
         freed = wait_for_swapper(target);
     }
-    report::shrink_end(target.nid, wanted, look.pages, dropped + records, freed);
+    report::shrink_end(target, wanted, look.pages, dropped + records, freed);
     if freed == 0 {
         // Nothing to drop: do not ask again at once.
         return STOP;

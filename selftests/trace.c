@@ -40,7 +40,7 @@ static const struct kind {
 	{ "launder", { "region", "seq" }, true },
 	{ "swapin", { "region", "first", "slot" }, false },
 	{ "munmap_wait", { "region", "first", "pages" }, true },
-	{ "shrink", { "nid", "pages" }, true },
+	{ "shrink", { "nid", "cgroup", "pages" }, true },
 	{ "drain", { "region" }, true },
 };
 
@@ -388,9 +388,9 @@ TEST_F(trace, munmap_wait)
 
 /*
  * Has our shrinker scan node 0 for the pages of a cgroup, that of the test, which is
- * the one that has PAGES. False if debugfs has no shrinkers.
+ * the one that has PAGES, and says which one it is. False if debugfs has no shrinkers.
  */
-static bool ask_shrinker(size_t nr)
+static bool ask_shrinker(size_t nr, int64_t *asked)
 {
 	char path[PATH_MAX], lines[4096], *line, *save;
 	struct dirent *entry, *ours = NULL;
@@ -413,20 +413,25 @@ static bool ask_shrinker(size_t nr)
 	snprintf(lines, sizeof(lines), "%" PRIu64 " 0 %zu", cgroup, nr);
 	if (!sv_write_file(path, lines))
 		sv_die("%s <- %s: %s", path, lines, strerror(errno));
+	*asked = cgroup;
 	return true;
 }
 
 TEST_F(trace, shrink)
 {
+	int64_t cgroup;
+
 	/* In memory, and clean. */
 	ASSERT_TRUE(sv_pageout_all(self->region.fd));
 	ASSERT_EQ(0, sv_check_range(self->region.map, 0, PAGES, SV_TEXT, 1));
 	ASSERT_TRUE(switch_on("shrink", true));
-	if (!ask_shrinker(64))
+	if (!ask_shrinker(64, &cgroup))
 		SKIP(return, "no shrinker in debugfs");
 	read_events();
 	ASSERT_EQ(1, pairs("shrink"));
 	EXPECT_EQ(0, field(first("shrink", "begin"), "nid"));
+	EXPECT_EQ(cgroup, field(first("shrink", "begin"), "cgroup"));
+	EXPECT_EQ(cgroup, field(first("shrink", "end"), "cgroup"));
 	EXPECT_EQ(64, field(first("shrink", "begin"), "pages"));
 	EXPECT_EQ(64, field(first("shrink", "end"), "scanned"));
 	EXPECT_LE(64, field(first("shrink", "end"), "dropped"));
@@ -437,11 +442,12 @@ TEST_F(trace, shrink)
 TEST_F(trace, swappers_write)
 {
 	size_t i, writes = 0;
+	int64_t cgroup;
 
 	ASSERT_TRUE(switch_on("swapout", true));
 	ASSERT_TRUE(switch_on("launder", true));
 	ASSERT_TRUE(switch_on("shrink", true));
-	if (!ask_shrinker(64))
+	if (!ask_shrinker(64, &cgroup))
 		SKIP(return, "no shrinker in debugfs");
 	ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, swapped) != 0));
 	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));

@@ -5,6 +5,7 @@
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
 
+#include "memcg.h"
 #include "report.h"
 
 #define CREATE_TRACE_POINTS
@@ -60,14 +61,15 @@ void swapvma_trace_munmap_wait_end(u64 region, u64 first, u64 pages, u64 waited_
 	trace_swapvma_munmap_wait_end(region, first, pages, waited_ns);
 }
 
-void swapvma_trace_shrink_begin(int nid, u64 pages, bool may_wait)
+void swapvma_trace_shrink_begin(int nid, struct mem_cgroup *memcg, u64 pages, bool may_wait)
 {
-	trace_swapvma_shrink_begin(nid, pages, may_wait);
+	trace_swapvma_shrink_begin(nid, swapvma_memcg_id(memcg), pages, may_wait);
 }
 
-void swapvma_trace_shrink_end(int nid, u64 pages, u64 scanned, u64 dropped, u64 freed)
+void swapvma_trace_shrink_end(int nid, struct mem_cgroup *memcg, u64 pages, u64 scanned,
+			      u64 dropped, u64 freed)
 {
-	trace_swapvma_shrink_end(nid, pages, scanned, dropped, freed);
+	trace_swapvma_shrink_end(nid, swapvma_memcg_id(memcg), pages, scanned, dropped, freed);
 }
 
 void swapvma_trace_drain_begin(u64 region, u64 pages, const char *driver)

@@ -16,9 +16,9 @@ TRACE_EVENT(swapvma_corrupt,
 	TP_PROTO(u64 region, u64 index, u64 slot, const char *driver),
 	TP_ARGS(region, index, slot, driver),
 	TP_STRUCT__entry(
-		__field(u64, region)
-		__field(u64, index)
-		__field(u64, slot)
+		__field(unsigned long long, region)
+		__field(unsigned long long, index)
+		__field(unsigned long long, slot)
 		__string(driver, driver)
 	),
 	TP_fast_assign(
@@ -41,11 +41,11 @@ DECLARE_EVENT_CLASS(swapvma_batch_begin,
 	TP_PROTO(u64 region, u64 seq, u64 first, u64 pages, u64 candidates, const char *driver),
 	TP_ARGS(region, seq, first, pages, candidates, driver),
 	TP_STRUCT__entry(
-		__field(u64, region)
-		__field(u64, seq)
-		__field(u64, first)
-		__field(u64, pages)
-		__field(u64, candidates)
+		__field(unsigned long long, region)
+		__field(unsigned long long, seq)
+		__field(unsigned long long, first)
+		__field(unsigned long long, pages)
+		__field(unsigned long long, candidates)
 		__string(driver, driver)
 	),
 	TP_fast_assign(
@@ -66,15 +66,15 @@ DECLARE_EVENT_CLASS(swapvma_batch_end,
 		 u64 stored, u64 kept, u64 failed),
 	TP_ARGS(region, seq, first, pages, done, written, stored, kept, failed),
 	TP_STRUCT__entry(
-		__field(u64, region)
-		__field(u64, seq)
-		__field(u64, first)
-		__field(u64, pages)
-		__field(u64, done)
-		__field(u64, written)
-		__field(u64, stored)
-		__field(u64, kept)
-		__field(u64, failed)
+		__field(unsigned long long, region)
+		__field(unsigned long long, seq)
+		__field(unsigned long long, first)
+		__field(unsigned long long, pages)
+		__field(unsigned long long, done)
+		__field(unsigned long long, written)
+		__field(unsigned long long, stored)
+		__field(unsigned long long, kept)
+		__field(unsigned long long, failed)
 	),
 	TP_fast_assign(
 		__entry->region = region;
@@ -117,10 +117,10 @@ TRACE_EVENT(swapvma_swapin_begin,
 	TP_PROTO(u64 region, u64 first, u64 pages, u64 slot, const char *driver),
 	TP_ARGS(region, first, pages, slot, driver),
 	TP_STRUCT__entry(
-		__field(u64, region)
-		__field(u64, first)
-		__field(u64, pages)
-		__field(u64, slot)
+		__field(unsigned long long, region)
+		__field(unsigned long long, first)
+		__field(unsigned long long, pages)
+		__field(unsigned long long, slot)
 		__string(driver, driver)
 	),
 	TP_fast_assign(
@@ -138,10 +138,10 @@ TRACE_EVENT(swapvma_swapin_end,
 	TP_PROTO(u64 region, u64 first, u64 pages, u64 slot, int error),
 	TP_ARGS(region, first, pages, slot, error),
 	TP_STRUCT__entry(
-		__field(u64, region)
-		__field(u64, first)
-		__field(u64, pages)
-		__field(u64, slot)
+		__field(unsigned long long, region)
+		__field(unsigned long long, first)
+		__field(unsigned long long, pages)
+		__field(unsigned long long, slot)
 		__field(int, error)
 	),
 	TP_fast_assign(
@@ -160,10 +160,10 @@ TRACE_EVENT(swapvma_munmap_wait_begin,
 	TP_PROTO(u64 region, u64 first, u64 pages, u64 in_swapout),
 	TP_ARGS(region, first, pages, in_swapout),
 	TP_STRUCT__entry(
-		__field(u64, region)
-		__field(u64, first)
-		__field(u64, pages)
-		__field(u64, in_swapout)
+		__field(unsigned long long, region)
+		__field(unsigned long long, first)
+		__field(unsigned long long, pages)
+		__field(unsigned long long, in_swapout)
 	),
 	TP_fast_assign(
 		__entry->region = region;
@@ -179,10 +179,10 @@ TRACE_EVENT(swapvma_munmap_wait_end,
 	TP_PROTO(u64 region, u64 first, u64 pages, u64 waited_ns),
 	TP_ARGS(region, first, pages, waited_ns),
 	TP_STRUCT__entry(
-		__field(u64, region)
-		__field(u64, first)
-		__field(u64, pages)
-		__field(u64, waited_ns)
+		__field(unsigned long long, region)
+		__field(unsigned long long, first)
+		__field(unsigned long long, pages)
+		__field(unsigned long long, waited_ns)
 	),
 	TP_fast_assign(
 		__entry->region = region;
@@ -194,43 +194,48 @@ TRACE_EVENT(swapvma_munmap_wait_end,
 		  __entry->first, __entry->pages, __entry->waited_ns)
 );
 
-/* Memory pressure asks for pages of a node, whatever region they are of. */
+/* Memory pressure asks for pages of a node and a cgroup, whatever region they are of. */
 TRACE_EVENT(swapvma_shrink_begin,
-	TP_PROTO(int nid, u64 pages, bool may_wait),
-	TP_ARGS(nid, pages, may_wait),
+	TP_PROTO(int nid, u64 cgroup, u64 pages, bool may_wait),
+	TP_ARGS(nid, cgroup, pages, may_wait),
 	TP_STRUCT__entry(
 		__field(int, nid)
-		__field(u64, pages)
+		__field(unsigned long long, cgroup)
+		__field(unsigned long long, pages)
 		__field(bool, may_wait)
 	),
 	TP_fast_assign(
 		__entry->nid = nid;
+		__entry->cgroup = cgroup;
 		__entry->pages = pages;
 		__entry->may_wait = may_wait;
 	),
-	TP_printk("nid=%d pages=%llu may_wait=%d", __entry->nid, __entry->pages,
-		  __entry->may_wait)
+	TP_printk("nid=%d cgroup=%llu pages=%llu may_wait=%d", __entry->nid, __entry->cgroup,
+		  __entry->pages, __entry->may_wait)
 );
 
 TRACE_EVENT(swapvma_shrink_end,
-	TP_PROTO(int nid, u64 pages, u64 scanned, u64 dropped, u64 freed),
-	TP_ARGS(nid, pages, scanned, dropped, freed),
+	TP_PROTO(int nid, u64 cgroup, u64 pages, u64 scanned, u64 dropped, u64 freed),
+	TP_ARGS(nid, cgroup, pages, scanned, dropped, freed),
 	TP_STRUCT__entry(
 		__field(int, nid)
-		__field(u64, pages)
-		__field(u64, scanned)
-		__field(u64, dropped)
-		__field(u64, freed)
+		__field(unsigned long long, cgroup)
+		__field(unsigned long long, pages)
+		__field(unsigned long long, scanned)
+		__field(unsigned long long, dropped)
+		__field(unsigned long long, freed)
 	),
 	TP_fast_assign(
 		__entry->nid = nid;
+		__entry->cgroup = cgroup;
 		__entry->pages = pages;
 		__entry->scanned = scanned;
 		__entry->dropped = dropped;
 		__entry->freed = freed;
 	),
-	TP_printk("nid=%d pages=%llu scanned=%llu dropped=%llu freed=%llu", __entry->nid,
-		  __entry->pages, __entry->scanned, __entry->dropped, __entry->freed)
+	TP_printk("nid=%d cgroup=%llu pages=%llu scanned=%llu dropped=%llu freed=%llu",
+		  __entry->nid, __entry->cgroup, __entry->pages, __entry->scanned,
+		  __entry->dropped, __entry->freed)
 );
 
 /* What a driver stores of a region moves elsewhere. */
@@ -238,9 +243,9 @@ TRACE_EVENT(swapvma_drain_begin,
 	TP_PROTO(u64 region, u64 first, u64 pages, const char *driver),
 	TP_ARGS(region, first, pages, driver),
 	TP_STRUCT__entry(
-		__field(u64, region)
-		__field(u64, first)
-		__field(u64, pages)
+		__field(unsigned long long, region)
+		__field(unsigned long long, first)
+		__field(unsigned long long, pages)
 		__string(driver, driver)
 	),
 	TP_fast_assign(
@@ -257,10 +262,10 @@ TRACE_EVENT(swapvma_drain_end,
 	TP_PROTO(u64 region, u64 first, u64 pages, u64 moved, int error),
 	TP_ARGS(region, first, pages, moved, error),
 	TP_STRUCT__entry(
-		__field(u64, region)
-		__field(u64, first)
-		__field(u64, pages)
-		__field(u64, moved)
+		__field(unsigned long long, region)
+		__field(unsigned long long, first)
+		__field(unsigned long long, pages)
+		__field(unsigned long long, moved)
 		__field(int, error)
 	),
 	TP_fast_assign(
