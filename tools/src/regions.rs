@@ -13,6 +13,8 @@ pub struct Region {
     pub id: u64,
     /// In the order in which they are asked.
     pub drivers: Vec<String>,
+    /// From -20 to 20: memory pressure takes the lowest first.
+    pub priority: i64,
     counters: BTreeMap<String, u64>,
 }
 
@@ -48,12 +50,14 @@ fn parse_line(line: &str) -> Result<Region, String> {
     let mut region = Region {
         id: id.ok_or_else(wrong)?,
         drivers: Vec::new(),
+        priority: 0,
         counters: BTreeMap::new(),
     };
     for word in words {
         let (name, value) = word.split_once('=').ok_or_else(wrong)?;
         match (name, value.parse()) {
             ("driver", _) => region.drivers.push(value.to_string()),
+            ("priority", _) => region.priority = value.parse().map_err(|_| wrong())?,
             (_, Ok(number)) => {
                 region.counters.insert(name.to_string(), number);
             }
@@ -73,6 +77,8 @@ mod tests {
     fn recorded_lines_are_read() {
         let regions = parse(RECORDED[0]).unwrap();
         assert_eq!(regions.len(), RECORDED[0].lines().count());
+        assert_eq!(parse("7 priority=-3").unwrap()[0].priority, -3);
+        assert!(parse("7 priority=low").is_err());
         for region in &regions {
             assert!(region.id > 0);
             assert!(!region.drivers.is_empty());

@@ -25,10 +25,14 @@ pub enum Sort {
     Waits,
 }
 
+/// What counts the pages that left memory.
+const LEFT: [&str; 3] = ["swapouts", "clean_drops", "same_filled"];
+
 /// A line. What is counted comes in total or per second.
 struct Row {
     id: u64,
     driver: String,
+    priority: i64,
     size: f64,
     resident: f64,
     limit: Option<f64>,
@@ -48,12 +52,13 @@ impl Row {
         Self {
             id: region.id,
             driver: region.drivers.join(","),
+            priority: region.priority,
             size: region.get("size") as f64,
             resident: (region.get("resident") * PAGE) as f64,
             limit: (limit < u64::MAX - PAGE).then_some(limit as f64),
             stored: region.get("stored_bytes") as f64,
             ratio: region.ratio(),
-            out: counted("swapouts"),
+            out: LEFT.iter().map(|name| counted(name)).sum(),
             swapins: counted("swapins"),
             refaults: counted("refaults"),
             waits: counted("limit_waits") + counted("munmap_waits"),
@@ -102,9 +107,10 @@ pub fn rates(before: &[Region], now: &[Region], took: Duration, sort: Sort) -> S
 fn show(mut rows: Vec<Row>, sort: Sort, per: &str) -> String {
     rows.sort_by(|a, b| a.compare(b, sort));
     let mut text = format!(
-        "{:>6} {:<10} {:>8} {:>8} {:>8} {:>8} {:>6} {:>9} {:>9} {:>10} {:>8} {:>11}\n",
+        "{:>6} {:<10} {:>3} {:>8} {:>8} {:>8} {:>8} {:>6} {:>9} {:>9} {:>10} {:>8} {:>11}\n",
         "REGION",
         "DRIVER",
+        "PRI",
         "SIZE",
         "RESIDENT",
         "LIMIT",
@@ -118,9 +124,10 @@ fn show(mut rows: Vec<Row>, sort: Sort, per: &str) -> String {
     );
     for row in &rows {
         text += &format!(
-            "{:>6} {:<10} {:>8} {:>8} {:>8} {:>8} {:>6} {:>9.0} {:>9.0} {:>10.0} {:>8.0} {:>11.1}\n",
+            "{:>6} {:<10} {:>3} {:>8} {:>8} {:>8} {:>8} {:>6} {:>9.0} {:>9.0} {:>10.0} {:>8.0} {:>11.1}\n",
             row.id,
             row.driver,
+            row.priority,
             bytes(row.size),
             bytes(row.resident),
             row.limit.map_or("-".to_string(), bytes),
@@ -187,8 +194,9 @@ pub mod tests {
         for (old, new) in before.iter().zip(&now) {
             assert_eq!(old.id, new.id);
             let words = line(&text, new.id);
-            let per_second = (new.get("swapouts") - old.get("swapouts")) as f64 / 2.0;
-            assert_eq!(words[7], format!("{per_second:.0}"));
+            let left = |region: &Region| LEFT.iter().map(|name| region.get(name)).sum::<u64>();
+            let per_second = (left(new) - left(old)) as f64 / 2.0;
+            assert_eq!(words[8], format!("{per_second:.0}"));
         }
         // Something was going on.
         let all = |regions: &[Region]| regions.iter().map(|r| r.get("swapins")).sum::<u64>();
@@ -200,10 +208,7 @@ pub mod tests {
         let [_, now] = recorded();
         let text = rates(&[], &now, Duration::from_secs(1), Sort::Region);
         let region = &now[0];
-        assert_eq!(
-            line(&text, region.id)[7],
-            region.get("swapouts").to_string()
-        );
+        assert_eq!(line(&text, region.id)[9], region.get("swapins").to_string());
         assert_eq!(text.replace("/s", "  ").split_whitespace().count(), {
             let text = totals(&now, Sort::Region);
             text.split_whitespace().count()
