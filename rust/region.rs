@@ -413,10 +413,15 @@ impl Region {
         self.stalled.load() != 0 || !home.is_some_and(|home| home.driver().is_awake())
     }
 
-    /// Pages can leave that could not before: who needs room waits for it again.
-    pub(crate) fn expect_room(&self) {
+    /// Pages can leave that could not before: who needs room waits for it again. Any
+    /// context but hard interrupt.
+    pub(crate) fn expect_room(self: &Arc<Self>) {
         self.stalled.store_release(0);
         self.barren_until.store_release(0);
+        // Who was just told that nothing will come may look only now, and wait.
+        if self.residency.excess(1) != 0 {
+            self.kick();
+        }
     }
 
     /// Whether it is worth while to wait for the swapper to bring pages of the region.

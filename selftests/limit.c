@@ -489,4 +489,48 @@ TEST_F(limit, stored)
 	ASSERT_EQ(0, sv_check_range(self->map, PAGES - SV_BATCH, SV_BATCH, SV_SAME, 2));
 }
 
+/* Writes the pages of a mapping. */
+struct writer {
+	pthread_t thread;
+	char *map;
+	size_t nr, at;
+};
+
+static void *write_all(void *arg)
+{
+	struct writer *w = arg;
+	size_t i;
+
+	for (i = 0; i < w->nr; i++) {
+		sv_fill(w->map + i * SV_PAGE, SV_TEXT, i, 1);
+		__atomic_store_n(&w->at, i + 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* That room may come is said at the moment when the swapper says that none does. */
+TEST_F(limit, room_is_expected)
+{
+	struct writer w = { .map = self->map + LIMIT * SV_PAGE, .nr = PAGES - LIMIT };
+	uint64_t end = sv_now_ms() + 20;
+
+	if (strcmp(variant->driver, "test"))
+		SKIP(return, "a driver that always takes pages");
+	sv_set_word("answer", "kept");
+	sv_fill_range(self->map, 0, LIMIT, SV_TEXT, 1);
+	while (sv_now_ms() < end)
+		ASSERT_EQ(0, sv_set_stored_limit(self->fd, SV_NO_LIMIT));
+	ASSERT_EQ(0, pthread_create(&w.thread, NULL, write_all, &w));
+	end = sv_now_ms() + 2000;
+	while (sv_now_ms() < end && __atomic_load_n(&w.at, __ATOMIC_ACQUIRE) != w.nr)
+		ASSERT_EQ(0, sv_set_stored_limit(self->fd, SV_NO_LIMIT));
+	/* Nobody else comes by. */
+	EXPECT_TRUE(sv_wait_for(__atomic_load_n(&w.at, __ATOMIC_ACQUIRE) == w.nr));
+	sv_set_word("answer", "stored");
+	ASSERT_EQ(0, sv_set_limit(self->fd, SV_NO_LIMIT));
+	ASSERT_EQ(0, pthread_join(w.thread, NULL));
+	ASSERT_EQ(0, sv_check_range(self->map, 0, LIMIT, SV_TEXT, 1));
+	ASSERT_EQ(0, sv_check_range(w.map, 0, w.nr, SV_TEXT, 1));
+}
+
 SV_TEST_MAIN
