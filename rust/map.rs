@@ -43,7 +43,7 @@ impl BinaryWriter for Map {
     /// `ENOENT` if there is no such region; `EFAULT`.
     fn write_to_slice(&self, writer: &mut UserSliceWriter, offset: &mut Offset) -> Result<usize> {
         let at = u64::try_from(*offset).map_err(|_| EINVAL)?;
-        let region = regions::find(at >> INDEX_BITS).ok_or(ENOENT)?;
+        let region = regions::open(at >> INDEX_BITS).ok_or(ENOENT)?;
         let mut index = at & ((1 << INDEX_BITS) - 1);
         let end = region
             .pages()

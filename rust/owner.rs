@@ -32,6 +32,7 @@ use crate::{
         Charging,
         Memcg, //
     },
+    regions,
 };
 use core::{
     mem::offset_of,
@@ -487,6 +488,26 @@ impl Target {
             now.freed = now.freed.saturating_add(owner.freed.load());
         });
         now
+    }
+
+    /// Returns after how many calls of [`Target::next_regions`] all of them had their
+    /// turn. Does not sleep.
+    pub(crate) fn looks(self) -> u64 {
+        let mut keys = [None; LOOK];
+        let (mut places, mut owners) = (keys.iter_mut(), 0);
+        self.for_each_owner(u64::MAX, |anchor| {
+            owners += 1;
+            if let Some(place) = places.next() {
+                *place = usize::try_from(anchor.key).ok();
+            }
+        });
+        let regions = if owners > LOOK as u64 {
+            Some(regions::count())
+        } else {
+            let owners = keys.into_iter().flatten().filter_map(find);
+            owners.map(|owner| owner.regions.count_node(self.nid)).max()
+        };
+        owners * regions.unwrap_or(0).div_ceil(LOOK as u64)
     }
 
     /// Returns the ids of a few regions that have pages, other ones each time until

@@ -61,14 +61,6 @@ pub(crate) fn each() -> Each {
     Each { after: 0 }
 }
 
-/// Returns the region that `id` names, if it is open. Does not sleep.
-pub(crate) fn find(id: u64) -> Option<OpenRegion> {
-    let mut from = Each {
-        after: id.checked_sub(1)?,
-    };
-    from.next().filter(|region| region.id == id)
-}
-
 impl Iterator for Each {
     type Item = OpenRegion;
 
@@ -91,8 +83,11 @@ impl Iterator for Each {
 
 /// Returns the region that `id` names, if it is open. Does not sleep.
 pub(crate) fn open(id: u64) -> Option<OpenRegion> {
-    let after = id.checked_sub(1)?;
-    Each { after }.next().filter(|region| region.id == id)
+    let regions = swapvma_regions.lock();
+    let region = regions.by_id.as_ref()?.get(&id)?;
+    // As in `Each`.
+    let file = region.file.open()?;
+    Some(OpenRegion::new(region.clone(), file))
 }
 
 /// Returns an id for a region to be created.

@@ -24,8 +24,7 @@ use crate::{
     lockdep,
     owner::{
         Lists,
-        Target,
-        LOOK, //
+        Target, //
     },
     priority,
     record::{
@@ -223,7 +222,7 @@ fn look_around(target: Target, wanted: u64) -> Look {
 fn drop_some(target: Target, wanted: u64, reach: Reach, priority: i64) -> Look {
     let mut look = Look::default();
     // Rounds that bring nothing: regions that are not meant come by as well.
-    let mut rounds = 2 + regions::count() / LOOK as u64;
+    let mut rounds = 2 + target.looks();
     let mut left = wanted;
     while left != 0 && rounds != 0 {
         let (before, freed) = (look.pages, look.freed);
