@@ -125,17 +125,19 @@ fn age(region: &Region, indexes: &[u64]) {
 }
 
 /// Writes the dirty ones of the coldest pages, at most a batch, unless there are
-/// enough clean ones. Returns whether there is more to do. In the swapper of `home`.
-pub(crate) fn write_ahead(region: &OpenRegion, home: &Arc<Attached>) -> bool {
+/// enough clean ones. Returns how many it looked at if there is more to do. In the
+/// swapper of `home`.
+pub(crate) fn write_ahead(region: &OpenRegion, home: &Arc<Attached>) -> Option<u64> {
     let ages = &region.ages;
     let stock = ages.count(Age::Clean);
     let missing = ages.stock.missing(region.residency.resident(), stock);
     if missing == 0 || flaw::is(Flaw::NothingAhead) {
-        return false;
+        return None;
     }
-    if watch(region, 0) != 0 {
+    let scanned = watch(region, 0);
+    if scanned != 0 {
         // None that may yet be touched.
-        return true;
+        return Some(scanned);
     }
     let mut cold = Candidates::new();
     ages.walk(Age::Cold, missing, |record| {
@@ -157,7 +159,7 @@ pub(crate) fn write_ahead(region: &OpenRegion, home: &Arc<Attached>) -> bool {
     if outcome.refused != 0 {
         ages.stock.pause();
     }
-    ages.count(Age::Clean) > stock
+    (ages.count(Age::Clean) > stock).then_some(missing)
 }
 
 /// Drops a few pages that need no write, for somebody who waits for the limit and

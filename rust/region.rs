@@ -38,7 +38,10 @@ use crate::{
         Ticket, //
     },
     integrity::Integrity,
-    limit::Residency,
+    limit::{
+        Residency,
+        BATCH_PAGES, //
+    },
     lockdep,
     oom,
     owner::Share,
@@ -110,7 +113,8 @@ pub(crate) struct Region {
     pub(crate) kicked: Word,
     /// Pages that the swapper looked at since it last made room.
     pub(crate) scanned: Word,
-    /// Clean pages are to be had before somebody wants them.
+    /// Clean pages are to be had before somebody wants them: how many to look at for
+    /// that.
     pub(crate) tended: Word,
     /// A scan of all pages made no room: faults go over the limit.
     pub(crate) stalled: Word,
@@ -455,9 +459,20 @@ impl Region {
     /// Has the swapper see to it that there are clean pages. Any context but hard
     /// interrupt.
     pub(crate) fn tend(self: &Arc<Self>) {
-        if self.tended.cmpxchg(0, 1).is_ok() {
+        self.tend_on(self.to_tend());
+    }
+
+    /// As [`Region::tend`], unless none of the pages to look at is `left`.
+    pub(crate) fn tend_on(self: &Arc<Self>, left: u64) {
+        if left != 0 && self.tended.cmpxchg(0, left).is_ok() {
             self.enqueue();
         }
+    }
+
+    /// Returns how many pages to look at for clean ones: each of them twice. Those of a
+    /// region of which all are in use never stay cold.
+    pub(crate) fn to_tend(&self) -> u64 {
+        2 * self.residency.resident() + BATCH_PAGES as u64
     }
 
     /// Has the swapper of the region's home look after it. Any context but hard

@@ -257,8 +257,8 @@ fn look_after(region: &OpenRegion, driver: &Registered) {
     }
     let mut enough = false;
     if region.kicked.cmpxchg(1, 0).is_ok() {
-        let limit = |region: &Region| region.residency.excess(headroom(region));
-        match shrink(region, &home, Haste::Limit, limit) {
+        let limit = |_| region.residency.excess(headroom(region));
+        match shrink(region, &home, Haste::Limit, limit).0 {
             // Faults may have filled the room again meanwhile: they asked anew.
             End::Enough => {
                 region.stalled.store_release(0);
@@ -274,15 +274,19 @@ fn look_after(region: &OpenRegion, driver: &Registered) {
     }
     if pressure != 0 {
         let target = region.residency.resident().saturating_sub(pressure);
-        let wanted = |region: &Region| region.residency.resident().saturating_sub(target);
+        // What left was given, though as many may have come back since.
+        let wanted = |done| {
+            let excess = region.residency.resident().saturating_sub(target);
+            excess.min(pressure.saturating_sub(done))
+        };
         match shrink(region, &home, Haste::Pressure, wanted) {
-            End::Enough => enough = true,
-            End::Nothing => region.barren_until.store_release(now_ns() + BARREN_NS),
-            End::Turn => press(region, wanted(region)),
+            (End::Enough, _) => enough = true,
+            (End::Nothing, _) => region.barren_until.store_release(now_ns() + BARREN_NS),
+            (End::Turn, done) => press(region, wanted(done)),
         }
     }
     if enough {
-        region.tended.store_release(1);
+        region.tended.store_release(region.to_tend());
     }
     tend(region, &home);
 }
@@ -290,12 +294,16 @@ fn look_after(region: &OpenRegion, driver: &Registered) {
 /// Writes a batch ahead, if clean pages are to be had. Whoever waits for something
 /// comes first, of any region: the rest is done when it is this one's turn again.
 fn tend(region: &OpenRegion, home: &Arc<Attached>) {
-    if region.tended.cmpxchg(1, 0).is_err() {
+    let left = region.tended.load();
+    if left == 0 || region.tended.cmpxchg(left, 0).is_err() {
         return;
     }
     region.ages.stock.turn();
-    if !has_moved(region, home) && clock::write_ahead(region, home) {
-        region.tend();
+    if has_moved(region, home) {
+        return;
+    }
+    if let Some(looked) = clock::write_ahead(region, home) {
+        region.tend_on(left.saturating_sub(looked));
     }
 }
 
@@ -409,24 +417,30 @@ fn passed_on(
     (step.refused != 0 && home.is_some_and(|home| now.id() > home.id())).then_some(pages)
 }
 
-/// Pages out the coldest pages until `excess` is 0 or a scan of all pages made no
-/// room.
+/// Pages out the coldest pages until `excess`, which gets how many left, is 0 or a scan
+/// of all pages made no room. Returns how many left.
 fn shrink(
     region: &OpenRegion,
     home: &Arc<Attached>,
-    haste: Haste,
-    excess: impl Fn(&Region) -> u64,
-) -> End {
+    mut haste: Haste,
+    excess: impl Fn(u64) -> u64,
+) -> (End, u64) {
+    let mut done = 0;
     for _ in 0..TURN {
-        let wanted = excess(region);
+        let wanted = excess(done);
         if wanted == 0 || kthread::should_stop() {
-            return End::Enough;
+            return (End::Enough, done);
         }
         if sleep::is_near() {
-            return End::Turn;
+            return (End::Turn, done);
         }
         let unevictable = region.residency.unevictable();
+        // If all of them are in use, the limit holds all the same.
+        if region.scanned.load() > region.residency.resident() + unevictable {
+            haste = Haste::Pressure;
+        }
         let (mut scanned, step) = clock::turn(region, home, haste, wanted);
+        done += step.done;
         // What the driver refused needs no other look.
         scanned += step.refused;
         // What does not count any more made room as well.
@@ -439,7 +453,7 @@ fn shrink(
         if has_moved(region, home) {
             // To be tried with another driver.
             region.scanned.store_release(0);
-            return End::Turn;
+            return (End::Turn, done);
         }
         // Three times around: once to age, once to evict, once more to tell
         // what is held from what only was just then.
@@ -447,7 +461,7 @@ fn shrink(
         let around = 3 * pages + BATCH_PAGES as u64;
         if region.scanned.add(scanned.max(1)) + scanned.max(1) >= around {
             region.scanned.store_release(0);
-            return End::Nothing;
+            return (End::Nothing, done);
         }
         if step.refused != 0 {
             // A driver that takes nothing is not asked again at once.
@@ -456,12 +470,12 @@ fn shrink(
                 Some(BACK_OFF_MS),
                 kthread::should_stop,
             );
-            return End::Turn;
+            return (End::Turn, done);
         }
     }
-    if excess(region) == 0 {
-        End::Enough
-    } else {
-        End::Turn
-    }
+    let end = match excess(done) {
+        0 => End::Enough,
+        _ => End::Turn,
+    };
+    (end, done)
 }
