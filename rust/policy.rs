@@ -115,8 +115,10 @@ impl Stock {
         if used + wasted < window.min(Self::EPOCH) {
             return;
         }
-        self.used.sub(used);
-        self.wasted.sub(wasted);
+        // Another one judged them: the swapper that was the region's home before.
+        if self.used.cmpxchg(used, 0).is_err() || self.wasted.cmpxchg(wasted, 0).is_err() {
+            return;
+        }
         if 4 * wasted > used + wasted {
             let less = window / 2;
             if less < Self::LEAST {
@@ -136,7 +138,7 @@ impl Stock {
     }
 
     /// Pages leave memory: judges the stock. Without one, it is tried again after a
-    /// while. For one caller at a time.
+    /// while.
     pub(crate) fn turn(&self) {
         match (self.window.load(), self.rest.load()) {
             (0, 0) => self.window.store_release(Self::LEAST),

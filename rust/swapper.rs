@@ -298,10 +298,10 @@ fn tend(region: &OpenRegion, home: &Arc<Attached>) {
     if left == 0 || region.tended.cmpxchg(left, 0).is_err() {
         return;
     }
-    region.ages.stock.turn();
     if has_moved(region, home) {
         return;
     }
+    region.ages.stock.turn();
     if let Some(looked) = clock::write_ahead(region, home) {
         region.tend_on(left.saturating_sub(looked));
     }
