@@ -30,6 +30,7 @@ use crate::{
         self,
         Patience, //
     },
+    priority,
     range::{
         limit_pages,
         page_range,
@@ -325,10 +326,20 @@ fn set_limit(region: &OpenRegion, arg: &ours::swapvma_limit) -> Result {
             region.stored_quota().set_limit(arg.limit);
             region.expect_room();
         }
-        LOW => region.residency.set_low(whole_pages(arg.limit)?),
+        LOW => set_low(region, whole_pages(arg.limit)?)?,
         PRIORITY => region.priority.set(arg.limit as i64)?,
         _ => return Err(code::EINVAL),
     }
+    Ok(())
+}
+
+/// Others give for what a region keeps: to keep more takes a privilege, as to come
+/// after them does.
+fn set_low(region: &OpenRegion, pages: u64) -> Result {
+    if pages > region.residency.low() && !priority::may_exceed() {
+        return Err(code::EPERM);
+    }
+    region.residency.set_low(pages);
     Ok(())
 }
 

@@ -22,6 +22,12 @@ const LEVELS: usize = (MAX - MIN + 1) as usize;
 /// Regions of each priority, from the lowest one on.
 static REGIONS: [Word; LEVELS] = [const { Word::new(0) }; LEVELS];
 
+/// Whether the calling task may have more than others.
+pub(crate) fn may_exceed() -> bool {
+    // SAFETY: No precondition.
+    unsafe { ours::swapvma_may_exceed_resources() }
+}
+
 /// The priority of a region.
 pub(crate) struct Priority(Word);
 
@@ -49,8 +55,7 @@ impl Priority {
         }
         let mut was = self.get();
         loop {
-            // SAFETY: No precondition.
-            if priority > was.max(0) && !unsafe { ours::swapvma_may_exceed_resources() } {
+            if priority > was.max(0) && !may_exceed() {
                 return Err(code::EPERM);
             }
             match self.0.cmpxchg(was as u64, priority as u64) {

@@ -250,6 +250,23 @@ TEST_F(uapi, limit)
 	ASSERT_UNCHANGED();
 }
 
+/* To keep less takes nothing, to keep more a capability. */
+TEST_F(uapi, low)
+{
+	pid_t child;
+
+	ASSERT_EQ(0, sv_set_low(self->fd, 4));
+	child = sv_fork();
+	if (!child) {
+		if (setresuid(4242, 4242, 4242))
+			_exit(1);
+		_exit(sv_set_low(self->fd, 3) || sv_set_low(self->fd, 4) != -EPERM ||
+		      SV_STAT(self->fd, low) != 3 * SV_PAGE);
+	}
+	ASSERT_EQ(0, sv_reap(child));
+	ASSERT_EQ(3 * SV_PAGE, SV_STAT(self->fd, low));
+}
+
 /* To lower a priority takes nothing, to raise it above 0 a capability. */
 TEST_F(uapi, priority)
 {

@@ -121,7 +121,8 @@ struct swapvma_add_driver {
  * Bytes, a multiple of the page size; 0 is how a region begins. Reclaim takes
  * the pages of regions that have more in memory than this first, and only where
  * those have nothing to give it takes others, as with memory.low of a cgroup.
- * The region's own resident limit and PAGEOUT do not care.
+ * The region's own resident limit and PAGEOUT do not care. To raise it takes
+ * CAP_SYS_RESOURCE, or it is EPERM.
  */
 #define SWAPVMA_LIMIT_LOW	(1ULL << 1)
 
