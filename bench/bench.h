@@ -40,6 +40,14 @@ uint64_t idle_time(void);
 /* Ends the program if there was such time since @idle. */
 void check_idle(const char *what, uint64_t idle);
 
+/*
+ * What has to wait at times: from busy_begin() to busy_end() a thread spins when there
+ * is nothing else to do, and busy_now() is now() less what it spun.
+ */
+void busy_begin(void);
+void busy_end(void);
+uint64_t busy_now(void);
+
 /* Corpora: the content of BENCH_PAGES pages. */
 
 extern const char * const corpus_names[];
@@ -116,12 +124,24 @@ struct moved uffd_moved(const struct uffd *uffd);
 typedef void (*work_fn)(struct side *side, size_t argument);
 uint64_t measure(struct side *side, work_fn work, size_t argument);
 
+/* The same by busy_now(). */
+uint64_t measure_busy(struct side *side, work_fn work, size_t argument);
+
 /* What to do with pages; the argument of most is not used. */
 void load_in_order(struct side *side, size_t unused);
 void load_shuffled(struct side *side, size_t unused);
 void load_zipf(struct side *side, size_t unused);
 void store_in_order(struct side *side, size_t unused);
 void store_shuffled(struct side *side, size_t unused);
+
+/* A cgroup: create it with this process in it, go back to the root, remove it. */
+void enter_cgroup(void);
+void leave_cgroup(void);
+void remove_cgroup(void);
+
+/* Writes a number of pages, as bytes, to a file of it. Returns errno, or dies. */
+int ask_cgroup(const char *name, uint64_t pages);
+void set_cgroup(const char *name, uint64_t pages);
 
 /* Output. */
 
@@ -135,6 +155,8 @@ void progress(const struct maker *maker, const char *what, const char *corpus);
 
 void swap_rows(const struct maker *maker, const char *corpus);
 void fault_rows(const struct maker *maker);
+void cgroup_rows(const struct maker *maker, const char *corpus);
+void buffer_rows(const struct maker *maker, const char *corpus);
 void scale_rows(const struct maker *maker);
 void limit_rows(const struct maker *maker);
 void byte_rows(const struct maker *maker);

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
 /* The clock, which counts instructions, and what is done with values. */
+#include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -49,6 +56,74 @@ uint64_t measure(struct side *side, work_fn work, size_t argument)
 
 	work(side, argument);
 	ticks = now() - start;
+	check_idle(side->maker->name, idle);
+	return ticks;
+}
+
+static pthread_t spinner;
+static bool spinning;
+
+/* In place of the idle task. */
+static void *spin(void *unused)
+{
+	const struct sched_param none = { 0 };
+
+	(void)unused;
+	if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+		die("SCHED_IDLE: %s", strerror(errno));
+	__atomic_store_n(&spinning, true, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&spinning, __ATOMIC_RELAXED))
+		;
+	return NULL;
+}
+
+static uint64_t spun(void)
+{
+	struct timespec time;
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(spinner, &clock) != 0 || clock_gettime(clock, &time) != 0)
+		die("no time of a thread");
+	return time.tv_sec * 1000000000ULL + time.tv_nsec;
+}
+
+uint64_t busy_now(void)
+{
+	return now() - spun();
+}
+
+void busy_begin(void)
+{
+	const uint64_t slept = 100000000;
+	uint64_t start, ticks, busy;
+
+	if (pthread_create(&spinner, NULL, spin, NULL) != 0)
+		die("cannot create a thread");
+	while (!__atomic_load_n(&spinning, __ATOMIC_ACQUIRE))
+		sched_yield();
+	usleep(1000);
+	busy = busy_now();
+	start = now();
+	usleep(slept / 1000);
+	ticks = now() - start;
+	busy = busy_now() - busy;
+	if (ticks < slept || busy > slept / 50)
+		die("the time that is spun is not known: %" PRIu64 " of %" PRIu64 " are left",
+		    busy, ticks);
+}
+
+void busy_end(void)
+{
+	__atomic_store_n(&spinning, false, __ATOMIC_RELEASE);
+	pthread_join(spinner, NULL);
+}
+
+uint64_t measure_busy(struct side *side, work_fn work, size_t argument)
+{
+	uint64_t idle = idle_time(), start = busy_now(), ticks;
+
+	work(side, argument);
+	ticks = busy_now() - start;
 	check_idle(side->maker->name, idle);
 	return ticks;
 }

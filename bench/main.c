@@ -24,6 +24,8 @@ static void explain(void)
 	      "         scale         many regions, mappings, pages\n"
 	      "         limit         pages that come back at a limit\n"
 	      "         bytes         metadata of swapvma\n"
+	      "         cgroup=CORPUS memory.reclaim and memory.max\n"
+	      "         buffer=CORPUS buffers of TTM, of the first device of DRM\n"
 	      "         codec=CORPUS  the codec alone, with swapvma_codec.ko\n"
 	      "         profile=CORPUS\n"
 	      "         latency       beside anonymous memory, with two processors\n"
@@ -47,6 +49,10 @@ static void run(const struct maker *maker, const char *group)
 		codec_rows("lz4", corpus);
 	} else if (corpus && strncmp(group, "profile", length) == 0) {
 		profile_rows(maker, corpus);
+	} else if (corpus && strncmp(group, "cgroup", length) == 0) {
+		cgroup_rows(maker, corpus);
+	} else if (corpus && strncmp(group, "buffer", length) == 0) {
+		buffer_rows(maker, corpus);
 	} else if (strcmp(group, "fault") == 0) {
 		fault_rows(maker);
 	} else if (strcmp(group, "scale") == 0) {

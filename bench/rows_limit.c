@@ -4,16 +4,11 @@
  * its limit beside anonymous memory in a cgroup with the same one.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "bench.h"
 
-#define CGROUP		"/sys/fs/cgroup/bench"
 #define LIMIT_PAGES	4096UL
 #define ALL_PAGES	(4 * LIMIT_PAGES)
 #define TOUCHES		(4 * LIMIT_PAGES)
@@ -66,19 +61,10 @@ static void touch(struct side *side, next_fn next)
 	}
 }
 
-static void enter_cgroup(const char *path)
-{
-	char name[128];
-
-	snprintf(name, sizeof(name), "%s/cgroup.procs", path);
-	write_file(name, "0");
-}
-
 /* The same for both: a region's limit is its own, and the cgroup's is that of pages. */
 static void set_limit(const struct side *side)
 {
 	struct swapvma_limit limit = { .limit = LIMIT_PAGES * PAGE };
-	char text[32];
 
 	if (side->maker->kind == SWAPVMA) {
 		if (ioctl(side->fd, SWAPVMA_IOC_SET_LIMIT, &limit) != 0)
@@ -86,8 +72,7 @@ static void set_limit(const struct side *side)
 		return;
 	}
 	/* Page tables are charged as well. */
-	snprintf(text, sizeof(text), "%lu", (LIMIT_PAGES + ALL_PAGES / 512) * PAGE);
-	write_file(CGROUP "/memory.max", text);
+	set_cgroup("memory.max", LIMIT_PAGES + ALL_PAGES / 512);
 }
 
 static void one_pattern(const struct maker *maker, const struct pattern *pattern)
@@ -97,11 +82,8 @@ static void one_pattern(const struct maker *maker, const struct pattern *pattern
 	struct side side;
 
 	progress(maker, pattern->row, "c-source");
-	if (maker->kind != SWAPVMA) {
-		if (mkdir(CGROUP, 0755) != 0)
-			die(CGROUP ": %s", strerror(errno));
-		enter_cgroup(CGROUP);
-	}
+	if (maker->kind != SWAPVMA)
+		enter_cgroup();
 	side = open_side(maker, ALL_PAGES * PAGE);
 	set_limit(&side);
 	for (size_t i = 0; i < ALL_PAGES; i++)
@@ -119,9 +101,8 @@ static void one_pattern(const struct maker *maker, const struct pattern *pattern
 	}
 	close_side(&side);
 	if (maker->kind != SWAPVMA) {
-		enter_cgroup("/sys/fs/cgroup");
-		if (rmdir(CGROUP) != 0)
-			die(CGROUP ": %s", strerror(errno));
+		leave_cgroup();
+		remove_cgroup();
 	}
 }
 
