@@ -350,6 +350,7 @@ pub(crate) fn wait_for_limit(region: &OpenRegion, signals: Signals) {
         return;
     }
     region.counters.limit_waits.count(1);
+    region.limit_waiters.add(1);
     region.kick();
     lockdep::wait_for_swapper();
     let _stall = Stall::enter();
@@ -357,4 +358,5 @@ pub(crate) fn wait_for_limit(region: &OpenRegion, signals: Signals) {
     let _ = region.wait.wait(signals, || {
         region.residency.excess(1) == 0 || region.is_stalled()
     });
+    region.limit_waiters.sub(1);
 }

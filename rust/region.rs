@@ -116,6 +116,8 @@ pub(crate) struct Region {
     /// Clean pages are to be had before somebody wants them: how many to look at for
     /// that.
     pub(crate) tended: Word,
+    /// Tasks that wait for the swapper to bring the region below its limit.
+    pub(crate) limit_waiters: Word,
     /// A scan of all pages made no room: faults go over the limit.
     pub(crate) stalled: Word,
     /// Until when memory pressure expects nothing of the region: a scan of all pages
@@ -226,6 +228,7 @@ impl Region {
                 kicked: Word::new(0),
                 scanned: Word::new(0),
                 tended: Word::new(0),
+                limit_waiters: Word::new(0),
                 stalled: Word::new(0),
                 barren_until: Word::new(0),
                 starved: Word::new(0),
@@ -422,8 +425,9 @@ impl Region {
     pub(crate) fn expect_room(self: &Arc<Self>) {
         self.stalled.store_release(0);
         self.barren_until.store_release(0);
-        // Who was just told that nothing will come may look only now, and wait.
-        if self.residency.excess(1) != 0 {
+        // Who was just told that nothing will come may look only now, and wait. After the
+        // store: `add` is a full barrier, as that of who waits is.
+        if self.limit_waiters.add(0) != 0 {
             self.kick();
         }
     }
