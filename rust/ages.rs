@@ -148,9 +148,10 @@ impl Ages {
         }
     }
 
-    /// Whether the clock passes over an active page. Under the lock of its list.
+    /// Whether the clock passes over an active page. One that does not count against
+    /// the limit is looked at: that may be over. Under the lock of its list.
     pub(crate) fn passes_over(&self, record: &Record) -> bool {
-        record.is_active() && !policy::is_tested(self.passed.add(1) + 1)
+        record.is_active() && !record.is_exempt() && !policy::is_tested(self.passed.add(1) + 1)
     }
 
     /// Calls `show` with the smallest distance of each range of them, and how many

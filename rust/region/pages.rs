@@ -328,8 +328,8 @@ impl Region {
     /// then it is active.
     fn touched(&self, record: &Record) -> bool {
         let was_aged = record.is_aged();
+        record.forget_stay();
         if was_aged {
-            record.forget_stay();
             self.ages.set_active(record, true);
             self.ages.set(record, Age::Young);
         }
