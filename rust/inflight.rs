@@ -15,6 +15,11 @@ use core::ops::Range;
 /// Batches of one region that can be in flight at one time.
 pub(crate) const DEPTH: usize = 8;
 
+/// Lower bits of a sequence number that tell the batches in flight from each other.
+pub(crate) const SEQ_BITS: u32 = 20;
+
+const SEQ_MASK: u64 = (1 << SEQ_BITS) - 1;
+
 #[derive(Clone, Copy)]
 struct Flight {
     seq: u64,
@@ -27,7 +32,8 @@ struct Flight {
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    /// Returns the sequence number, unique in the region.
+    /// Returns the sequence number, unique in the region. Its lower [`SEQ_BITS`] are
+    /// unique among the batches in flight.
     pub(crate) fn seq(self) -> u64 {
         self.0
     }
@@ -48,10 +54,20 @@ impl InFlight {
         }
     }
 
+    /// Whether the number of a batch in flight has the lower bits of `seq`.
+    fn has_like(&self, seq: u64) -> bool {
+        let mut flights = self.flights.iter().flatten();
+        flights.any(|flight| (flight.seq ^ seq) & SEQ_MASK == 0)
+    }
+
     /// Enters a batch of `pages`; `None` if [`DEPTH`] batches are in flight.
     pub(crate) fn enter(&mut self, pages: Range<u64>) -> Option<Ticket> {
+        let mut seq = self.last + 1;
+        while self.has_like(seq) {
+            seq += 1;
+        }
         let free = self.flights.iter_mut().find(|flight| flight.is_none())?;
-        self.last += 1;
+        self.last = seq;
         *free = Some(Flight {
             seq: self.last,
             first: pages.start,

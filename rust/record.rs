@@ -33,6 +33,7 @@ use crate::{
         State, //
     },
     folio::Folio,
+    inflight::SEQ_BITS,
     list_lru::Item, //
 };
 use core::{
@@ -60,6 +61,8 @@ const AGE_SHIFT: u32 = INDEX_BITS + 5;
 const AGE_MASK: u64 = 3 << AGE_SHIFT;
 const SEQ_SHIFT: u32 = AGE_SHIFT + 2;
 const SEQ_MASK: u64 = u64::MAX >> SEQ_SHIFT;
+
+const _: () = assert!(u64::BITS - SEQ_SHIFT >= SEQ_BITS);
 
 /// How long ago a page was used, as far as the clock knows: which of its region's
 /// lists its record is on.

@@ -9,7 +9,8 @@ use super::{
 use crate::inflight::{
     InFlight,
     Ticket,
-    DEPTH, //
+    DEPTH,
+    SEQ_BITS, //
 };
 use proptest::{
     collection::vec,
@@ -205,4 +206,16 @@ fn batches_are_refused_when_all_places_are_taken() {
     assert_eq!(flights.horizon(), horizon, "a refused batch counts");
     assert!(flights.leave(tickets[3]));
     assert!(flights.enter(0..1).is_some());
+}
+
+#[test]
+fn numbers_in_flight_differ_in_what_a_record_keeps() {
+    let mut flights = InFlight::new();
+    let slow = flights.enter(0..64).expect("room");
+    for _ in 0..(1 << SEQ_BITS) + 1 {
+        let other = flights.enter(0..64).expect("room");
+        let differs = (other.seq() ^ slow.seq()) & ((1 << SEQ_BITS) - 1) != 0;
+        assert!(differs, "{} is taken for {}", other.seq(), slow.seq());
+        assert!(flights.leave(other));
+    }
 }
