@@ -39,13 +39,19 @@ const BATCH: u64 = BATCH_PAGES as u64;
 /// Pages that somebody who waits for the limit drops at a time.
 const FEW: u64 = 16;
 
+/// Most pages that are watched before one leaves under memory pressure.
+const SOON: u64 = 16 * BATCH;
+
 /// Why pages have to leave.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Haste {
     /// The region is at its limit: what is used stays.
     Limit,
-    /// The machine is short of memory: the oldest leave.
+    /// The cgroup or the machine is short of memory: the same, as far as that can be
+    /// told soon.
     Pressure,
+    /// All are in use: the oldest leave.
+    Oldest,
 }
 
 /// Has at most a batch leave memory, of which `excess` pages are wanted: clean ones
@@ -61,7 +67,12 @@ pub(crate) fn turn(
     let wanted = excess.clamp(BATCH / 8, BATCH);
     let mut scanned = watch(region, wanted);
     let resident = region.residency.resident();
-    if haste == Haste::Limit && scanned != 0 && region.ages.watched() < policy::watch(resident) {
+    let enough = match haste {
+        Haste::Limit => policy::watch(resident),
+        Haste::Pressure => policy::watch(resident).min(SOON),
+        Haste::Oldest => 0,
+    };
+    if scanned != 0 && region.ages.watched() < enough {
         return (scanned, Outcome::default());
     }
     let mut old = Candidates::new();

@@ -26,6 +26,7 @@ use crate::{
     lockdep,
     memcg::Stall,
     oom,
+    policy,
     populate::{
         bring_in,
         effort,
@@ -44,7 +45,6 @@ use crate::{
         OpenRegion,
         Region, //
     },
-    shrinker,
     swapper,
     wait::Signals, //
 };
@@ -404,7 +404,7 @@ fn wait_for_memory(region: &OpenRegion) {
         }
     };
     let before = freed();
-    swapper::press(region, shrinker::PRESS);
+    swapper::press(region, policy::pressure(region.residency.resident()));
     lockdep::wait_for_swapper();
     let _stall = Stall::enter();
     let progress = region

@@ -129,7 +129,7 @@ impl Memcg {
     /// Whether it, or one that it is in, has no room for `pages` more pages.
     pub(crate) fn is_short(&self, pages: u64) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { ours::swapvma_memcg_is_short(self.0, pages as usize) }
+        unsafe { ours::swapvma_memcg_is_short(self.0, pages as usize, false) }
     }
 
     /// Has the cgroup pay for what the calling task allocates.

@@ -21,6 +21,7 @@ use crate::{
         code,
         Result, //
     },
+    limit::BATCH_PAGES,
     list_lru::{
         Cgroup,
         Item,
@@ -32,7 +33,7 @@ use crate::{
         Charging,
         Memcg, //
     },
-    regions,
+    regions, //
 };
 use core::{
     mem::offset_of,
@@ -463,6 +464,14 @@ impl Target {
     pub(crate) fn is_root(self) -> bool {
         // SAFETY: The cgroup is null, or whoever made the value holds it.
         unsafe { ours::swapvma_memcg_is_root(self.cgroup) }
+    }
+
+    /// Whether there is room in the cgroup, and in those that it is in, so that nothing
+    /// has to leave: somebody asked for it, or memory is missing elsewhere.
+    pub(crate) fn has_room(self) -> bool {
+        // SAFETY: The cgroup is null, or whoever made the value holds it.
+        let is_short = unsafe { ours::swapvma_memcg_is_short(self.cgroup, BATCH_PAGES, true) };
+        !is_short && !self.is_root()
     }
 
     /// Calls `visit` for each owner's anchor, under the lock of their list.

@@ -25,10 +25,24 @@ pub(crate) fn to_watch(resident: u64, watched: u64, wanted: u64) -> u64 {
         .min(BATCH)
 }
 
-/// Whether the clock leaves pages alone that are used again and again. Up to half of
-/// those in memory: a scan, however long, takes turns with itself in the other half.
+/// Pages of `resident` that memory pressure asks a swapper for at a time: so many that
+/// it is busy while reclaimers wait, and a small share of those in memory.
+pub(crate) fn pressure(resident: u64) -> u64 {
+    (resident / 16).clamp(BATCH, PRESS_MOST)
+}
+
+/// The most.
+pub(crate) const PRESS_MOST: u64 = 16 * BATCH;
+
+/// Pages that one task's reclaim takes of a cgroup that has `pages`, and room.
+pub(crate) fn share(pages: u64) -> u64 {
+    (pages / 256).clamp(BATCH, PRESS_MOST)
+}
+
+/// Whether the clock leaves pages alone that are used again and again. Up to two
+/// thirds of those in memory: a scan, however long, takes turns with itself in the rest.
 pub(crate) fn protects(resident: u64, active: u64) -> bool {
-    2 * active <= resident
+    3 * active <= 2 * resident
 }
 
 /// Whether a page that comes back is active at once: it would still be there if as

@@ -5,8 +5,8 @@
 //! It drops pages that need no write and wakes the swapper for the others. It
 //! never calls a driver: it runs in somebody's allocation. A direct reclaimer
 //! that may wait then waits for the swappers, at most 100 ms, and gets the credit
-//! for what they freed. It does not wait where there is nothing to expect. That the core does not lose patience all the same is the
-//! business of [`crate::oom`].
+//! for what they freed. It does not wait where there is nothing to expect. That the
+//! core does not lose patience all the same is the business of [`crate::oom`].
 //!
 //! What it looks at belongs to one cgroup and lies on one node; see
 //! [`crate::owner`].
@@ -26,7 +26,7 @@ use crate::{
         Lists,
         Target, //
     },
-    priority,
+    policy, priority,
     record::{
         self,
         Age, //
@@ -137,10 +137,6 @@ unsafe fn target(control: *mut bindings::shrink_control) -> Target {
     Target { nid, cgroup }
 }
 
-/// Pages that a scan asks the swapper for: enough for it to be busy while
-/// reclaimers wait.
-pub(crate) const PRESS: u64 = 16 * BATCH_PAGES as u64;
-
 /// # Safety
 ///
 /// As [`count`].
@@ -157,13 +153,17 @@ unsafe extern "C" fn scan(
     if may_wait {
         lockdep::wait_for_swapper();
     }
+    let most = effort(target);
+    if most == 0 {
+        return STOP;
+    }
     report::shrink_begin(target, wanted, may_wait);
     let records = if target.is_root() {
         record::shrink_idle()
     } else {
         0
     };
-    let look = look_around(target, wanted);
+    let look = look_around(target, wanted.min(most), most);
     let dropped = look.freed;
     let mut freed = dropped + records;
     // SAFETY: By the safety requirement.
@@ -179,6 +179,20 @@ unsafe extern "C" fn scan(
     // SAFETY: No precondition.
     unsafe { ours::swapvma_account_reclaimed(freed as c_ulong) };
     freed as c_ulong
+}
+
+/// Returns how many pages may leave, at most; 0 if this task's reclaim has freed enough.
+///
+/// The core does not count for a cgroup what a shrinker frees, and goes on until
+/// everything has left: for one page that a cgroup at its limit is charged, and 17 times
+/// for each write to `memory.reclaim`.
+fn effort(target: Target) -> u64 {
+    // SAFETY: No precondition.
+    let reclaimed = unsafe { ours::swapvma_task_reclaimed() };
+    if reclaimed < 0 || !target.has_room() {
+        return policy::PRESS_MOST;
+    }
+    policy::share(target.pages()).saturating_sub(reclaimed as u64)
 }
 
 /// Which pages reclaim takes.
@@ -203,11 +217,11 @@ struct Look {
 
 /// Looks at regions that have something to spare, from the lowest priority on, and
 /// then at others, until some have something to give.
-fn look_around(target: Target, wanted: u64) -> Look {
+fn look_around(target: Target, wanted: u64, press: u64) -> Look {
     let mut look = Look::default();
     for reach in [Reach::Spare, Reach::All] {
         for priority in priority::each() {
-            look = drop_some(target, wanted, reach, priority);
+            look = drop_some(target, wanted, press, reach, priority);
             if look.freed != 0 || look.is_promising {
                 return look;
             }
@@ -216,10 +230,10 @@ fn look_around(target: Target, wanted: u64) -> Look {
     look
 }
 
-/// Drops the clean ones of the `wanted` oldest pages of regions of a priority, and wakes
-/// the swappers for the others. Pages of regions that have nothing to give do not count:
-/// they come by first each time.
-fn drop_some(target: Target, wanted: u64, reach: Reach, priority: i64) -> Look {
+/// Drops the clean ones of the `wanted` oldest pages of regions of a priority, and asks
+/// the swappers for others, up to `press` of a region. Pages of regions that have nothing
+/// to give do not count: they come by first each time.
+fn drop_some(target: Target, wanted: u64, press: u64, reach: Reach, priority: i64) -> Look {
     let mut look = Look::default();
     // Rounds that bring nothing: regions that are not meant come by as well.
     let mut rounds = 2 + target.looks();
@@ -249,7 +263,8 @@ fn drop_some(target: Target, wanted: u64, reach: Reach, priority: i64) -> Look {
                 left = left.saturating_sub(looked);
             }
             if dropped < looked {
-                swapper::press(&region, PRESS.min(pages));
+                let most = policy::pressure(region.residency.resident());
+                swapper::press(&region, most.min(press).min(pages));
                 look.is_promising |= is_promising;
             } else if from_stock != 0 {
                 region.tend();

@@ -437,7 +437,7 @@ fn shrink(
         let unevictable = region.residency.unevictable();
         // If all of them are in use, the limit holds all the same.
         if region.scanned.load() > region.residency.resident() + unevictable {
-            haste = Haste::Pressure;
+            haste = Haste::Oldest;
         }
         let (mut scanned, step) = clock::turn(region, home, haste, wanted);
         done += step.done;

@@ -114,14 +114,17 @@ bool swapvma_memcg_is_root(struct mem_cgroup *memcg)
 	return mem_cgroup_disabled() || !memcg || mem_cgroup_is_root(memcg);
 }
 
-bool swapvma_memcg_is_short(struct mem_cgroup *memcg, unsigned long pages)
+bool swapvma_memcg_is_short(struct mem_cgroup *memcg, unsigned long pages, bool of_high)
 {
 #ifdef CONFIG_MEMCG
 	if (mem_cgroup_disabled())
 		return false;
 	for (; memcg; memcg = parent_mem_cgroup(memcg)) {
-		if (page_counter_read(&memcg->memory) + pages >
-		    READ_ONCE(memcg->memory.max))
+		unsigned long limit = READ_ONCE(memcg->memory.max);
+
+		if (of_high)
+			limit = min(limit, READ_ONCE(memcg->memory.high));
+		if (page_counter_read(&memcg->memory) + pages > limit)
 			return true;
 	}
 #endif

@@ -17,7 +17,7 @@ struct mem_cgroup *swapvma_memcg_find(u64 id, const char *path);
 bool swapvma_memcg_is_removed(struct mem_cgroup *memcg);
 u64 swapvma_memcg_id(struct mem_cgroup *memcg);
 bool swapvma_memcg_is_root(struct mem_cgroup *memcg);
-bool swapvma_memcg_is_short(struct mem_cgroup *memcg, unsigned long pages);
+bool swapvma_memcg_is_short(struct mem_cgroup *memcg, unsigned long pages, bool of_high);
 struct mem_cgroup *swapvma_memcg_enter(struct mem_cgroup *memcg);
 
 u32 swapvma_user_of_current(void);

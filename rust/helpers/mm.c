@@ -516,6 +516,17 @@ void swapvma_account_reclaimed(unsigned long pages)
 	mm_account_reclaimed_pages(pages);
 }
 
+/*
+ * Pages that this task's reclaim has freed so far and the core did not count yet; -1 for
+ * kswapd, and where nothing counts.
+ */
+long swapvma_task_reclaimed(void)
+{
+	if (!current->reclaim_state || current_is_kswapd())
+		return -1;
+	return current->reclaim_state->reclaimed;
+}
+
 unsigned int swapvma_noreclaim_save(void)
 {
 	return memalloc_noreclaim_save();

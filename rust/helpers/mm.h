@@ -95,6 +95,7 @@ void swapvma_cond_resched(void);
 bool swapvma_reclaim_may_wait(gfp_t gfp);
 u64 swapvma_task(void);
 void swapvma_account_reclaimed(unsigned long pages);
+long swapvma_task_reclaimed(void);
 unsigned int swapvma_noreclaim_save(void);
 void swapvma_noreclaim_restore(unsigned int flags);
 unsigned int swapvma_memalloc_leave(void);

@@ -56,7 +56,7 @@ fn what_comes_back_soon_is_wanted_again() {
         let is_wanted = is_wanted_again(resident, active, distance);
         prop_assert_eq!(
             is_wanted,
-            distance <= resident && 2 * (active + 1) <= resident
+            distance <= resident && 3 * (active + 1) <= 2 * resident
         );
         Ok(())
     });
