@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Rows: pages that come back while fewer may be in memory than are used: a region at
- * its limit beside anonymous memory in a cgroup with the same one.
+ * its limit beside anonymous memory in a cgroup with the same one; and both in such a
+ * cgroup, with pages of which nothing is stored, as that would be charged to a region's
+ * cgroup alone.
  */
 #include <errno.h>
 #include <string.h>
@@ -40,12 +42,16 @@ static size_t next_of_loop(size_t touch)
 }
 
 static const struct pattern {
-	const char *row;
+	const char *row, *corpus;
 	next_fn next;
+	bool has_cgroup;	/* the region, too */
 } patterns[] = {
-	{ "zipf at a limit", next_zipf },
-	{ "loop plus scan at a limit", next_of_loop_and_scan },
-	{ "loop at a limit", next_of_loop },
+	{ "zipf at a limit", "c-source", next_zipf, false },
+	{ "loop plus scan at a limit", "c-source", next_of_loop_and_scan, false },
+	{ "loop at a limit", "c-source", next_of_loop, false },
+	{ "zipf at memory.max", "zero", next_zipf, true },
+	{ "loop plus scan at memory.max", "zero", next_of_loop_and_scan, true },
+	{ "loop at memory.max", "zero", next_of_loop, true },
 };
 
 static void touch(struct side *side, next_fn next)
@@ -61,12 +67,12 @@ static void touch(struct side *side, next_fn next)
 	}
 }
 
-/* The same for both: a region's limit is its own, and the cgroup's is that of pages. */
-static void set_limit(const struct side *side)
+/* The same for both, a region's own or that of the cgroup. */
+static void set_limit(const struct side *side, bool has_cgroup)
 {
 	struct swapvma_limit limit = { .limit = LIMIT_PAGES * PAGE };
 
-	if (side->maker->kind == SWAPVMA) {
+	if (!has_cgroup) {
 		if (ioctl(side->fd, SWAPVMA_IOC_SET_LIMIT, &limit) != 0)
 			die("SWAPVMA_IOC_SET_LIMIT: %s", strerror(errno));
 		return;
@@ -77,15 +83,16 @@ static void set_limit(const struct side *side)
 
 static void one_pattern(const struct maker *maker, const struct pattern *pattern)
 {
-	const unsigned char *content = find_corpus("c-source");
+	bool has_cgroup = pattern->has_cgroup || maker->kind != SWAPVMA;
+	const unsigned char *content = find_corpus(pattern->corpus);
 	struct moved before, after;
 	struct side side;
 
-	progress(maker, pattern->row, "c-source");
-	if (maker->kind != SWAPVMA)
+	progress(maker, pattern->row, pattern->corpus);
+	if (has_cgroup)
 		enter_cgroup();
 	side = open_side(maker, ALL_PAGES * PAGE);
-	set_limit(&side);
+	set_limit(&side, has_cgroup);
 	for (size_t i = 0; i < ALL_PAGES; i++)
 		memcpy(side.base + i * PAGE, content + i % BENCH_PAGES * PAGE, PAGE);
 	/* What is used is in memory, as far as it fits. */
@@ -93,14 +100,14 @@ static void one_pattern(const struct maker *maker, const struct pattern *pattern
 	before = counters(&side);
 	touch(&side, pattern->next);
 	after = counters(&side);
-	emit(maker, pattern->row, "c-source", "refaults/1000 touches",
+	emit(maker, pattern->row, pattern->corpus, "refaults/1000 touches",
 	     (double)(after.in - before.in) * 1000 / TOUCHES, TOUCHES);
 	for (size_t i = 0; i < ALL_PAGES; i++) {
 		if (memcmp(side.base + i * PAGE, content + i % BENCH_PAGES * PAGE, PAGE) != 0)
 			die("%s: wrong content", maker->name);
 	}
 	close_side(&side);
-	if (maker->kind != SWAPVMA) {
+	if (has_cgroup) {
 		leave_cgroup();
 		remove_cgroup();
 	}
