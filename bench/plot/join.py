@@ -46,7 +46,7 @@ def goal_of(row, corpus, ours, peer):
             goal = 0.1
         elif corpus == "zero" and row.startswith("swapout, runs of"):
             goal = 0.5
-        elif row == f"{BUSY}, p99" or row.endswith("at a limit"):
+        elif row == f"{BUSY}, p99" or row.endswith(("at a limit", "at memory.max")):
             goal = 1.0
     elif (ours, peer) == RAW:
         if row in ("swapout, runs of 64", "swapout, runs of 512", "swapin, sequential",
