@@ -4,18 +4,16 @@
  * those who do find clean ones. Pages that are written to again and again are not
  * written for it again and again, and a driver that takes nothing is left alone.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kselftest_harness.h"
+#include "swapvma_cgroup.h"
 #include "swapvma_util.h"
 
 #define STORE_PAGES	8192
-#define SHRINKERS	"/sys/kernel/debug/shrinker"
 
 FIXTURE(ahead)
 {
@@ -127,33 +125,12 @@ TEST_F(ahead, rewritten)
 	ASSERT_EQ(0, sv_check_range(map, hot, pages - hot, SV_TEXT, 1));
 }
 
-/* Has the shrinker look at @nr pages of the cgroup of the test. */
-static bool ask_shrinker(size_t nr, size_t pages)
+/* Has the shrinker look at @pages pages of the cgroup of the test. */
+static bool ask_shrinker(size_t pages)
 {
-	char path[PATH_MAX], lines[4096], *line, *save;
-	struct dirent *entry, *ours = NULL;
-	DIR *dir = opendir(SHRINKERS);
-	uint64_t cgroup = 0, id, count;
+	uint64_t cgroup;
 
-	while (dir && !ours && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "swapvma-", strlen("swapvma-")))
-			ours = entry;
-	if (!ours)
-		return false;
-	snprintf(path, sizeof(path), SHRINKERS "/%s/count", ours->d_name);
-	if (!sv_read_file(path, lines, sizeof(lines)))
-		sv_die("%s: %s", path, strerror(errno));
-	for (line = strtok_r(lines, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (sscanf(line, "%" SCNu64 " %" SCNu64, &id, &count) == 2 && count >= pages)
-			cgroup = id;
-	if (!cgroup)
-		sv_die("%s: nothing in %s", path, lines);
-	snprintf(path, sizeof(path), SHRINKERS "/%s/scan", ours->d_name);
-	closedir(dir);
-	snprintf(lines, sizeof(lines), "%" PRIu64 " 0 %zu", cgroup, nr);
-	if (!sv_write_file(path, lines))
-		sv_die("%s <- %s: %s", path, lines, strerror(errno));
-	return true;
+	return cg_scan_own(1, pages, &cgroup);
 }
 
 /* Nothing is written or dropped for a while. */
@@ -182,12 +159,12 @@ TEST_F(ahead, shrinker_finds_clean_pages)
 
 	sv_fill_range(map, 0, pages, SV_TEXT, 1);
 	ASSERT_EQ(0, SV_STAT(fd, launders_ahead));
-	if (!ask_shrinker(SV_BATCH, 1))
+	if (!ask_shrinker(SV_BATCH))
 		SKIP(return, "no shrinker in debugfs");
 	settle(fd);
 	sv_stats(fd, &before);
 	for (i = 0; i < SCANS; i++) {
-		ask_shrinker(SV_BATCH, 1);
+		ask_shrinker(SV_BATCH);
 		settle(fd);
 	}
 	sv_stats(fd, &after);
@@ -216,7 +193,7 @@ TEST_F(ahead, once_in_vain)
 	if (*variant->flaw)
 		SKIP(return, "there is nothing to see");
 	sv_fill_range(map, 0, pages, SV_TEXT, 1);
-	if (!ask_shrinker(SV_BATCH, 1))
+	if (!ask_shrinker(SV_BATCH))
 		SKIP(return, "no shrinker in debugfs");
 	settle(fd);
 	ahead = SV_STAT(fd, launders_ahead);
@@ -226,7 +203,7 @@ TEST_F(ahead, once_in_vain)
 	/* All of them: none had left. */
 	ASSERT_EQ(ahead, stats.launders_wasted);
 	for (i = 3; i < 16; i++) {
-		ask_shrinker(SV_BATCH, 1);
+		ask_shrinker(SV_BATCH);
 		settle(fd);
 		sv_fill_range(map, 0, pages, SV_TEXT, i);
 	}
@@ -250,7 +227,7 @@ TEST_F(ahead, refused)
 	sv_fill_range(map, 0, pages, SV_TEXT, 1);
 	for (i = 0; i < ARRAY_SIZE(answers); i++) {
 		sv_set_word("answer", answers[i]);
-		if (!ask_shrinker(SV_BATCH, 1))
+		if (!ask_shrinker(SV_BATCH))
 			SKIP(return, "no shrinker in debugfs");
 		/* It gives up on what is asked of it, after a while. */
 		ASSERT_TRUE(sv_wait_for((settle(fd), true)));

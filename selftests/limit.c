@@ -354,24 +354,6 @@ TEST_F_TIMEOUT(limit, pinned, SV_LONG_TIMEOUT)
 	ASSERT_EQ(0, sv_check_range(self->map, 0, KEPT, SV_TEXT, 2));
 }
 
-struct user {
-	pthread_t thread;
-	char *map;
-	size_t pages;
-	bool stop;
-};
-
-static void *use(void *arg)
-{
-	struct user *u = arg;
-	size_t i;
-
-	while (!__atomic_load_n(&u->stop, __ATOMIC_ACQUIRE))
-		for (i = 0; i < u->pages; i++)
-			(void)*(volatile char *)(u->map + i * SV_PAGE);
-	return NULL;
-}
-
 /*
  * Threads use three quarters of what may be in memory all the time, beside one that
  * goes over many more pages: too few stay cold, and the limit holds all the same.
@@ -379,7 +361,7 @@ static void *use(void *arg)
 TEST_F_TIMEOUT(limit, beside_users, SV_LONG_TIMEOUT)
 {
 	const size_t limit = 8 * SV_BATCH, all = 256 * SV_BATCH;
-	struct user users[3];
+	struct sv_user users[3];
 	char *map;
 	size_t i;
 	int fd;
@@ -387,15 +369,11 @@ TEST_F_TIMEOUT(limit, beside_users, SV_LONG_TIMEOUT)
 	SKIP_UNLESS_FIRST();
 	fd = sv_create(variant->driver, "", all, limit);
 	map = sv_map_rw(fd, all);
-	for (i = 0; i < 3; i++) {
-		users[i] = (struct user){ .map = map, .pages = 3 * limit / 4 };
-		ASSERT_EQ(0, pthread_create(&users[i].thread, NULL, use, &users[i]));
-	}
+	for (i = 0; i < 3; i++)
+		sv_use(&users[i], map, 3 * limit / 4);
 	sv_fill_range(map, 3 * limit / 4, all - 3 * limit / 4, SV_TEXT, 1);
-	for (i = 0; i < 3; i++) {
-		__atomic_store_n(&users[i].stop, true, __ATOMIC_RELEASE);
-		ASSERT_EQ(0, pthread_join(users[i].thread, NULL));
-	}
+	for (i = 0; i < 3; i++)
+		sv_use_end(&users[i]);
 	check_kept(_metadata, fd);
 	ASSERT_EQ(0, sv_check_range(map, 3 * limit / 4, all - 3 * limit / 4, SV_TEXT, 1));
 	check_kept(_metadata, fd);

@@ -65,8 +65,9 @@ TEST_F_TIMEOUT(pressure, larger_than_memory, SV_LONG_TIMEOUT)
 	sv_fill_range(map, 0, pages, SV_TEXT, 1);
 	ASSERT_EQ(0, sv_check_range(map, 0, pages, SV_TEXT, 1));
 	sv_stats(fd, &stats);
-	ASSERT_LT(pages / 4, stats.swapouts);
-	ASSERT_LT(pages / 4, stats.swapins);
+	/* Half of what does not fit, at least: the estimate of what does is not exact. */
+	ASSERT_LT(pages / 8, stats.swapouts + stats.clean_drops);
+	ASSERT_LT(pages / 8, stats.swapins);
 	ASSERT_EQ(0, stats.limit_waits);
 	ASSERT_EQ(self->kills, sv_vmstat("oom_kill "));
 }

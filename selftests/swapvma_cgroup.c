@@ -248,12 +248,36 @@ uint64_t cg_counted(const char *group, int node)
 	return 0;
 }
 
-void cg_scan(const char *group, int node, size_t pages)
+static void scan(uint64_t cgroup, int node, size_t pages)
 {
 	char path[PATH_MAX], text[64];
 
 	cg_shrinker(path, "scan");
-	snprintf(text, sizeof(text), "%" PRIu64 " %d %zu", cg_id(group), node, pages);
+	snprintf(text, sizeof(text), "%" PRIu64 " %d %zu", cgroup, node, pages);
 	if (!sv_write_file(path, text))
 		sv_die("%s <- %s: %s", path, text, strerror(errno));
+}
+
+void cg_scan(const char *group, int node, size_t pages)
+{
+	scan(cg_id(group), node, pages);
+}
+
+bool cg_scan_own(size_t least, size_t pages, uint64_t *cgroup)
+{
+	char path[PATH_MAX], lines[4096], *line, *save;
+	uint64_t id, count;
+
+	if (!cg_shrinker(path, "count"))
+		return false;
+	if (!sv_read_file(path, lines, sizeof(lines)))
+		sv_die("%s: %s", path, strerror(errno));
+	for (line = strtok_r(lines, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (sscanf(line, "%" SCNu64 " %" SCNu64, &id, &count) != 2 || count < least)
+			continue;
+		scan(id, 0, pages);
+		*cgroup = id;
+		return true;
+	}
+	sv_die("%s: no cgroup with %zu pages", path, least);
 }

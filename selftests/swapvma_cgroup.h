@@ -93,4 +93,10 @@ uint64_t cg_counted(const char *group, int node);
 /* Has the shrinker scan so many pages of the group on a node. */
 void cg_scan(const char *group, int node, size_t pages);
 
+/*
+ * The same on node 0 for the cgroup that has @least pages there, that of the test, and
+ * says which one it is. False if debugfs has no shrinkers.
+ */
+bool cg_scan_own(size_t least, size_t pages, uint64_t *cgroup);
+
 #endif /* SWAPVMA_CGROUP_H */

@@ -81,6 +81,31 @@ unsigned int sv_patience_ms(void)
 	return (sv_slow() > 1 ? 20000 : 8000) * (sv_long() ? 10 : 1);
 }
 
+static void *use(void *arg)
+{
+	struct sv_user *user = arg;
+	size_t i;
+
+	while (!__atomic_load_n(&user->stop, __ATOMIC_ACQUIRE))
+		for (i = 0; i < user->pages; i++)
+			(void)*(volatile char *)(user->map + i * SV_PAGE);
+	return NULL;
+}
+
+void sv_use(struct sv_user *user, char *map, size_t pages)
+{
+	*user = (struct sv_user){ .map = map, .pages = pages };
+	errno = pthread_create(&user->thread, NULL, use, user);
+	if (errno)
+		sv_die("pthread_create: %s", strerror(errno));
+}
+
+void sv_use_end(struct sv_user *user)
+{
+	__atomic_store_n(&user->stop, true, __ATOMIC_RELEASE);
+	pthread_join(user->thread, NULL);
+}
+
 uint64_t sv_now_ms(void)
 {
 	struct timespec now;

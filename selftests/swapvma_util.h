@@ -9,6 +9,7 @@
 #ifndef SWAPVMA_UTIL_H
 #define SWAPVMA_UTIL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -199,6 +200,17 @@ struct sv_region {
 
 /* Loads the test driver anew with @params and makes a region of it. */
 void sv_set_up(struct sv_region *region, size_t pages, const char *params);
+
+/* A thread that reads each page of a mapping again and again. */
+struct sv_user {
+	pthread_t thread;
+	char *map;
+	size_t pages;
+	bool stop;
+};
+
+void sv_use(struct sv_user *user, char *map, size_t pages);
+void sv_use_end(struct sv_user *user);
 
 /* Time. */
 uint64_t sv_now_ms(void);

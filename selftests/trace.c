@@ -3,7 +3,6 @@
  * The tracepoints: what takes time has a begin and an end that can be told to be
  * its, with the numbers of what happened; what does not happen is not traced.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,12 +13,12 @@
 #include <sys/mount.h>
 
 #include "kselftest_harness.h"
+#include "swapvma_cgroup.h"
 #include "swapvma_util.h"
 
 #define PAGES		(2 * SV_BATCH)
 #define EVENTS_MAX	4096
 #define TRACING		"/sys/kernel/tracing/"
-#define SHRINKERS	"/sys/kernel/debug/shrinker"
 
 struct event {
 	const char *name, *fields;
@@ -386,46 +385,15 @@ TEST_F(trace, munmap_wait)
 		  field(first("munmap_wait", "end"), "waited_ns"));
 }
 
-/*
- * Has our shrinker scan node 0 for the pages of a cgroup, that of the test, which is
- * the one that has PAGES, and says which one it is. False if debugfs has no shrinkers.
- */
-static bool ask_shrinker(size_t nr, int64_t *asked)
-{
-	char path[PATH_MAX], lines[4096], *line, *save;
-	struct dirent *entry, *ours = NULL;
-	DIR *dir = opendir(SHRINKERS);
-	uint64_t cgroup = 0, id, pages;
-
-	while (dir && !ours && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "swapvma-", strlen("swapvma-")))
-			ours = entry;
-	if (!ours)
-		return false;
-	snprintf(path, sizeof(path), SHRINKERS "/%s/count", ours->d_name);
-	if (!sv_read_file(path, lines, sizeof(lines)))
-		sv_die("%s: %s", path, strerror(errno));
-	for (line = strtok_r(lines, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (sscanf(line, "%" SCNu64 " %" SCNu64, &id, &pages) == 2 && pages >= PAGES)
-			cgroup = id;
-	snprintf(path, sizeof(path), SHRINKERS "/%s/scan", ours->d_name);
-	closedir(dir);
-	snprintf(lines, sizeof(lines), "%" PRIu64 " 0 %zu", cgroup, nr);
-	if (!sv_write_file(path, lines))
-		sv_die("%s <- %s: %s", path, lines, strerror(errno));
-	*asked = cgroup;
-	return true;
-}
-
 TEST_F(trace, shrink)
 {
-	int64_t cgroup;
+	uint64_t cgroup;
 
 	/* In memory, and clean. */
 	ASSERT_TRUE(sv_pageout_all(self->region.fd));
 	ASSERT_EQ(0, sv_check_range(self->region.map, 0, PAGES, SV_TEXT, 1));
 	ASSERT_TRUE(switch_on("shrink", true));
-	if (!ask_shrinker(64, &cgroup))
+	if (!cg_scan_own(PAGES, 64, &cgroup))
 		SKIP(return, "no shrinker in debugfs");
 	read_events();
 	ASSERT_EQ(1, pairs("shrink"));
@@ -442,12 +410,12 @@ TEST_F(trace, shrink)
 TEST_F(trace, swappers_write)
 {
 	size_t i, writes = 0;
-	int64_t cgroup;
+	uint64_t cgroup;
 
 	ASSERT_TRUE(switch_on("swapout", true));
 	ASSERT_TRUE(switch_on("launder", true));
 	ASSERT_TRUE(switch_on("shrink", true));
-	if (!ask_shrinker(64, &cgroup))
+	if (!cg_scan_own(PAGES, 64, &cgroup))
 		SKIP(return, "no shrinker in debugfs");
 	ASSERT_TRUE(sv_wait_for(SV_STAT(self->region.fd, swapped) != 0));
 	ASSERT_EQ(0, sv_set_limit(self->region.fd, SV_BATCH));
