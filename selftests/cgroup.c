@@ -36,7 +36,7 @@ FIXTURE_SETUP(cgroup)
 	const char *missing;
 
 	sv_begin(&self->base);
-	missing = cg_begin();
+	missing = cg_begin_charged();
 	if (missing)
 		SKIP(return, "%s", missing);
 	self->kills = sv_vmstat("oom_kill ");

@@ -25,7 +25,7 @@ FIXTURE_SETUP(shrinker)
 	const char *missing;
 
 	sv_begin(&self->base);
-	missing = cg_begin();
+	missing = cg_begin_charged();
 	if (missing)
 		SKIP(return, "%s", missing);
 }

@@ -26,6 +26,9 @@
 /* Makes "a" and "b"; what is missing for that, NULL if nothing is. */
 const char *cg_begin(void);
 
+/* The same where memory of the kernel is charged to them. */
+const char *cg_begin_charged(void);
+
 /* Removes the groups; whether they were empty. */
 bool cg_end(void);
 
