@@ -97,14 +97,21 @@ impl Candidates {
         }
     }
 
+    /// Adds page `first`, and those after it, for each bit of `pages`. Enough are enough.
+    pub(crate) fn push_each(&mut self, first: u64, mut pages: u64) {
+        while pages != 0 && self.push(first + u64::from(pages.trailing_zeros())) {
+            pages &= pages - 1;
+        }
+    }
+
     /// Returns how many there are.
     pub(crate) fn len(&self) -> u64 {
         self.len as u64
     }
 
-    /// Whether [`Candidates::push`] has no room left.
-    pub(crate) fn is_full(&self) -> bool {
-        self.len == BATCH_PAGES
+    /// Returns for how many more there is room.
+    pub(crate) fn room(&self) -> u64 {
+        (BATCH_PAGES - self.len) as u64
     }
 
     /// Returns the pages in order, so that runs of them are seen as such.

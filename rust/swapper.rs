@@ -18,7 +18,6 @@ use crate::{
     },
     deadline::now_ns,
     driver::Registered,
-    entry::State,
     error::Result,
     flaw::{
         self,
@@ -368,16 +367,17 @@ fn walk(
     let mut first = index;
     let (mut turns, mut seen) = (0, 0u64);
     while let Some(at) = region.table.next(index).filter(|&at| at < pages.end) {
-        if matches!(region.table.peek(at), State::Resident(_)) {
-            candidates.push(at);
-        }
-        index = at + 1;
-        seen += 1;
+        let count = candidates.room().min(pages.end - at);
+        let resident = region.table.resident(at, first_bits(count));
+        candidates.push_each(at, resident);
+        index = at + count;
+        seen += count;
         kthread::cond_resched();
-        if seen % LOOKS == 0 {
+        if seen >= LOOKS {
+            seen = 0;
             turns += 1;
         }
-        if candidates.is_full() {
+        if candidates.room() == 0 {
             let step = swapout::run(region, home, operation, &mut candidates);
             if let Some(rest) = passed_on(region, home, step, first..pages.end) {
                 outcome.done += step.done;
@@ -402,6 +402,13 @@ fn walk(
     }
     outcome.add(step);
     (outcome, (turns >= TURN).then_some(index..pages.end))
+}
+
+/// Returns a word of which the first `count` bits are set, and the others are not.
+fn first_bits(count: u64) -> u64 {
+    u64::MAX
+        .checked_shr(u64::BITS.saturating_sub(count as u32))
+        .unwrap_or(0)
 }
 
 /// Returns `pages` if some of them were refused and another driver may take

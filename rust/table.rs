@@ -252,35 +252,62 @@ impl Table {
         ))
     }
 
-    /// Calls `visit` with the entry bit of those pages that are resident: page
-    /// `first`, and those after it, for each bit of `pages`. As [`Table::lock`];
-    /// `visit` takes no lock but that of an LRU list.
-    pub(crate) fn lock_resident(
-        &self,
+    /// Calls `visit` with the entries whose leaf is there of page `first`, and of those
+    /// after it, for each bit of `pages`.
+    #[inline]
+    fn each<'a>(
+        &'a self,
         first: u64,
         mut pages: u64,
-        mut visit: impl FnMut(u64, &Locked<'_>),
+        reading: &'a Reading,
+        mut visit: impl FnMut(u64, &'a Entry),
     ) {
-        let reading = ReadScope::enter();
         let (mut start, mut row): (u64, &[Entry]) = (first, &[]);
         while pages != 0 {
             let index = first + u64::from(pages.trailing_zeros());
             pages &= pages - 1;
             if index - start >= row.len() as u64 {
                 start = index;
-                row = self.row(index, &reading).unwrap_or_default();
+                row = self.row(index, reading).unwrap_or_default();
             }
-            let Some(entry) = row.get((index - start) as usize) else {
-                continue;
-            };
+            if let Some(entry) = row.get((index - start) as usize) {
+                visit(index, entry);
+            }
+        }
+    }
+
+    /// Returns for which bits of `pages` page `first`, and those after it, are resident.
+    /// As [`Table::peek`].
+    pub(crate) fn resident(&self, first: u64, pages: u64) -> u64 {
+        let reading = ReadScope::enter();
+        let mut resident = 0;
+        self.each(first, pages, &reading, |index, entry| {
+            if matches!(entry.peek(), State::Resident(_)) {
+                resident |= 1 << (index - first);
+            }
+        });
+        resident
+    }
+
+    /// Calls `visit` with the entry bit of those pages that are resident: page
+    /// `first`, and those after it, for each bit of `pages`. As [`Table::lock`];
+    /// `visit` takes no lock but that of an LRU list.
+    pub(crate) fn lock_resident(
+        &self,
+        first: u64,
+        pages: u64,
+        mut visit: impl FnMut(u64, &Locked<'_>),
+    ) {
+        let reading = ReadScope::enter();
+        self.each(first, pages, &reading, |index, entry| {
             if !matches!(entry.peek(), State::Resident(_)) {
-                continue;
+                return;
             }
             let guarded = SpinScope::enter().guard(entry, |entry, _| Some(entry));
             if let Some(entry) = guarded.and_then(Entry::lock) {
                 visit(index, &entry);
             }
-        }
+        });
     }
 
     /// As [`Table::lock`], but fills in the levels above the page. May sleep and

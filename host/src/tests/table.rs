@@ -361,6 +361,10 @@ fn resident_pages_are_locked_and_no_others() {
             expected.push((first + i, state));
         }
     }
+    let found = table.resident(first, wanted);
+    let is_found = |&(index, _): &(u64, State)| found >> (index - first) & 1 != 0;
+    assert!(expected.iter().all(is_found));
+    assert_eq!(found.count_ones() as usize, expected.len());
     let mut seen = Vec::new();
     table.lock_resident(first, wanted, |index, entry| {
         seen.push((index, entry.get()))
@@ -369,5 +373,7 @@ fn resident_pages_are_locked_and_no_others() {
     // The entry bits were given back; where no leaf is, there is nothing.
     table.lock_resident(first, wanted, |index, _| assert_eq!(index % 2, 0));
     table.lock_resident(MAX_PAGES - 64, u64::MAX, |_, _| unreachable!());
+    assert_eq!(table.resident(MAX_PAGES - 64, u64::MAX), 0);
+    assert_eq!(Table::new().resident(0, u64::MAX), 0);
     Table::new().lock_resident(0, u64::MAX, |_, _| unreachable!());
 }
