@@ -115,10 +115,10 @@ impl Residency {
         self.note(self.resident.add(1) + 1);
     }
 
-    /// Gives one page back that counts against the limit.
+    /// Gives pages back that count against the limit.
     #[inline]
-    pub(crate) fn release(&self) {
-        self.resident.sub(1);
+    pub(crate) fn release(&self, pages: u64) {
+        self.resident.sub(pages);
     }
 
     /// Gives one page back that does not.

@@ -47,10 +47,10 @@ impl Listed {
         false
     }
 
-    /// A page is gone. Any context.
+    /// Pages are gone. Any context.
     #[inline]
-    pub(crate) fn sub(&self) {
-        self.0.sub(PAGE);
+    pub(crate) fn sub(&self, pages: u64) {
+        self.0.sub(pages * PAGE);
     }
 
     /// Decides, under the lock of the list, whether this stays on it. If not, the

@@ -401,20 +401,20 @@ impl Share {
         unsafe { ours::swapvma_count_reclaimable(nid, 1) };
     }
 
-    /// There is one less. As [`Share::add`].
-    pub(crate) fn sub(&self, nid: i32) {
+    /// There are so many less. As [`Share::add`].
+    pub(crate) fn sub(&self, nid: i32, pages: u64) {
         if let Some((region, owner)) = self.anchors(nid) {
-            region.listed.sub();
-            owner.listed.sub();
+            region.listed.sub(pages);
+            owner.listed.sub(pages);
             // SAFETY: As in `add`.
-            unsafe { ours::swapvma_count_reclaimable(nid, -1) };
+            unsafe { ours::swapvma_count_reclaimable(nid, -(pages as kernel::ffi::c_long)) };
         }
     }
 
-    /// A page of node `nid` left memory to make room.
-    pub(crate) fn note_freed(&self, nid: i32) {
+    /// Pages of node `nid` left memory to make room.
+    pub(crate) fn note_freed(&self, nid: i32, pages: u64) {
         if let Some((_, owner)) = self.anchors(nid) {
-            owner.freed.count(1);
+            owner.freed.count(pages);
         }
     }
 }

@@ -449,7 +449,7 @@ impl Read {
             self.status.store_release(FAILED);
             locked.is_some_and(|locked| self.is_at(&locked))
         };
-        region.residency.release();
+        region.residency.release(1);
         if self.late.load() == 0 {
             region.counters.read_failures.count(1);
         }
@@ -462,12 +462,12 @@ impl Read {
         let locked = region.table.lock(self.index);
         self.status.store_release(DONE);
         let Some(mut locked) = locked else {
-            region.residency.release();
+            region.residency.release(1);
             return false;
         };
         let Some(this) = self.replace(&mut locked, State::Empty) else {
             drop(locked);
-            region.residency.release();
+            region.residency.release(1);
             return false;
         };
         if self.index >= region.pages() {
@@ -475,7 +475,7 @@ impl Read {
             region.vacated(self.index);
             drop(locked);
             drop(this);
-            region.residency.release();
+            region.residency.release(1);
             region.counters.swapped.sub(1);
             return false;
         }

@@ -8,6 +8,8 @@
 
 mod pages;
 
+pub(crate) use self::pages::Leaving;
+
 use crate::{
     ages::Ages,
     ahead::Ahead,

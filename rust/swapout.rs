@@ -493,6 +493,7 @@ fn evict(region: &OpenRegion, mut batch: Option<Filling<'_, '_>>, pages: &mut [T
     for_each_run(mapped, |first, count| {
         region.mapping().unmap(first, count, false);
     });
+    let mut leaving = region.leaving();
     for taken in pages.iter_mut() {
         let Some((index, page)) = taken.take() else {
             continue;
@@ -500,7 +501,7 @@ fn evict(region: &OpenRegion, mut batch: Option<Filling<'_, '_>>, pages: &mut [T
         let mut fate = Fate::Stay;
         let filling = batch.as_ref().filter(|filling| filling.has_room());
         let ticket = filling.map(|filling| filling.ticket);
-        let evicted = region.evict(index, page, |entry, page| {
+        let evicted = region.evict(index, page, &mut leaving, |entry, page| {
             fate = settle(entry, page, ticket);
             match fate {
                 Fate::Leave(then) => {

@@ -28,6 +28,7 @@ use crate::{
     inflight::Ticket,
     record::Record,
     region::{
+        Leaving,
         OpenRegion,
         Region, //
     },
@@ -117,6 +118,7 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcom
     let mut answers = Answers::none(batch.len());
     let (mut any_stored, mut any_failed, mut any_full) = (false, false, false);
     let (operation, seq, place) = (batch.operation(), batch.seq(), attached.place());
+    let mut leaving = region.leaving();
     batch.take_all(|i, folio, index, answer, is_broken| {
         region.counters.writing.sub(1);
         let mut answer = of_driver(answer, place);
@@ -162,7 +164,7 @@ fn apply(region: &Region, attached: &Attached, stale: &mut Stale<'_>) -> (Outcom
                 let seal = region.integrity.as_ref().map(|_| batch.seal(i));
                 let copy = Copy { slot, seal };
                 let (done, unused) = match operation {
-                    Operation::Swapout => stored(region, seq, index, page, copy),
+                    Operation::Swapout => stored(region, seq, index, page, copy, &mut leaving),
                     Operation::Launder => (true, laundered(region, seq, index, &page, copy)),
                     Operation::Ahead => {
                         let unused = laundered(region, seq, index, &page, copy);
@@ -260,9 +262,16 @@ fn take_back(region: &Region, seq: u64, index: u64, page: &Locked, copy: Copy) -
 
 /// The driver stored a page of a swapout. Returns whether it left memory, and
 /// the slot if nobody needs it.
-fn stored(region: &Region, seq: u64, index: u64, page: Locked, copy: Copy) -> (bool, Option<Slot>) {
+fn stored(
+    region: &Region,
+    seq: u64,
+    index: u64,
+    page: Locked,
+    copy: Copy,
+    leaving: &mut Leaving<'_>,
+) -> (bool, Option<Slot>) {
     let slot = copy.slot;
-    let page = match leave(region, seq, index, page, copy) {
+    let page = match leave(region, seq, index, page, copy, leaving) {
         Ok(()) => return (true, None),
         Err(page) => page,
     };
@@ -285,11 +294,12 @@ fn leave(
     index: u64,
     page: Locked,
     copy: Copy,
+    leaving: &mut Leaving<'_>,
 ) -> core::result::Result<(), Locked> {
     if page.is_mapped() || !region.owns(&page) {
         return Err(page);
     }
-    let evicted = region.evict(index, page, |entry, page| {
+    let evicted = region.evict(index, page, leaving, |entry, page| {
         Region::written_by(entry, seq)?;
         if page.is_dirty() {
             return None;

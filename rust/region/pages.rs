@@ -30,6 +30,47 @@ use crate::{
         Record, //
     },
 };
+use core::mem::take;
+
+/// Pages that leave memory, one after the other. What counts them is told when the value
+/// is dropped: until then they count against the limit.
+pub(crate) struct Leaving<'a> {
+    region: &'a Region,
+    /// The node of their memory.
+    nid: i32,
+    /// Pages that counted against the limit.
+    counted: u64,
+    /// Pages that were freed to make room.
+    freed: u64,
+}
+
+impl Leaving<'_> {
+    /// The next page is on node `nid`.
+    fn on(&mut self, nid: i32) -> &mut Self {
+        if nid != self.nid {
+            self.tell();
+            self.nid = nid;
+        }
+        self
+    }
+
+    fn tell(&mut self) {
+        let (counted, freed) = (take(&mut self.counted), take(&mut self.freed));
+        if counted != 0 {
+            self.region.residency.release(counted);
+            self.region.share.sub(self.nid, counted);
+        }
+        if freed != 0 {
+            self.region.share.note_freed(self.nid, freed);
+        }
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
 
 impl Region {
     /// Looks a page up.
@@ -205,7 +246,7 @@ impl Region {
         let nid = page.nid();
         let mut entry = self.table.lock(index)?;
         let slot = Record::of(&entry)?.slot();
-        let taken = self.take(&mut entry, nid, then);
+        let taken = self.take(&mut entry, nid, then, &mut self.leaving());
         drop(entry);
         page.detach();
         // Not with the entry bit: this may be the last reference.
@@ -220,14 +261,14 @@ impl Region {
         entry: &mut LockedEntry<'_>,
         nid: i32,
         then: State,
+        leaving: &mut Leaving<'_>,
     ) -> Option<(record::Unused, Folio)> {
         let record = Record::of(entry)?;
         self.ages.remove(record, nid);
         if record.is_exempt() {
             self.residency.release_unevictable();
         } else {
-            self.residency.release();
-            self.share.sub(nid);
+            leaving.on(nid).counted += 1;
         }
         let index = record.index();
         let taken = record::take(entry, then);
@@ -235,6 +276,17 @@ impl Region {
             self.vacated(index);
         }
         taken
+    }
+
+    /// Returns what counts pages that leave memory. The caller wakes who waits for the
+    /// limit when it is dropped.
+    pub(crate) fn leaving(&self) -> Leaving<'_> {
+        Leaving {
+            region: self,
+            nid: 0,
+            counted: 0,
+            freed: 0,
+        }
     }
 
     /// Takes a page that nobody else uses out of memory, if `decide` says what
@@ -249,6 +301,7 @@ impl Region {
         &self,
         index: u64,
         page: Locked,
+        leaving: &mut Leaving<'_>,
         decide: impl FnOnce(&mut LockedEntry<'_>, &Frozen) -> Option<State>,
     ) -> core::result::Result<Option<Slot>, Locked> {
         let nid = page.nid();
@@ -276,13 +329,13 @@ impl Region {
         if matches!(then, State::Swapped(_)) {
             self.ages.note_left(index);
         }
-        let taken = self.take(&mut entry, nid, then);
+        let taken = self.take(&mut entry, nid, then, leaving);
         drop(entry);
         page.detach();
         // Record and reference are given back without the entry bit.
         drop(taken);
         drop(page);
-        self.share.note_freed(nid);
+        leaving.on(nid).freed += 1;
         Ok(slot)
     }
 
@@ -409,12 +462,12 @@ impl Region {
     /// Something keeps a page on node `nid` in memory. Under the entry bit.
     fn exempt(&self, nid: i32) {
         self.residency.exempt();
-        self.share.sub(nid);
+        self.share.sub(nid, 1);
     }
 
     /// Gives reserved residency back.
     pub(crate) fn unreserve(&self) {
-        self.residency.release();
+        self.residency.release(1);
         self.wait.wake_all();
     }
 }

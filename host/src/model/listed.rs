@@ -65,12 +65,12 @@ fn pages_come_and_go() {
         }),
         spawn(&item, |item| item.add()),
     ];
-    item.listed.sub();
+    item.listed.sub(1);
     item.add();
     join(others);
     item.assert_listed(2);
-    item.listed.sub();
-    item.listed.sub();
+    item.listed.sub(1);
+    item.listed.sub(1);
     item.walk();
     item.walk();
     item.assert_listed(0);

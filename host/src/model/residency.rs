@@ -50,7 +50,7 @@ fn reserve_and_release() {
         let granted = residency.try_reserve();
         if granted {
             assert!(residency.resident() <= 1, "overshot the limit");
-            residency.release();
+            residency.release(1);
         }
         granted
     };

@@ -58,7 +58,7 @@ fn agrees(mut limit: u64, operations: Vec<Operation>) -> Result<u64, TestCaseErr
                 resident += 1;
             }
             Operation::Release if resident > 0 => {
-                residency.release();
+                residency.release(1);
                 resident -= 1;
             }
             Operation::Exempt if resident > 0 => {
@@ -139,7 +139,7 @@ fn real_threads_stay_under_the_limit() {
         for _ in 0..20_000 {
             if residency.try_reserve() {
                 assert!(residency.resident() <= LIMIT);
-                residency.release();
+                residency.release(1);
             }
         }
     };
@@ -162,8 +162,8 @@ fn what_can_do_without_leaves_headroom() {
     assert!(!residency.try_reserve_below(quarter));
     assert_eq!((residency.resident(), residency.peak()), (75, 75));
     assert!(residency.try_reserve());
-    residency.release();
-    residency.release();
+    residency.release(1);
+    residency.release(1);
     assert!(residency.try_reserve_below(quarter));
     assert!(!residency.try_reserve_below(|limit| limit + 1));
     assert!(Residency::new(NONE).try_reserve_below(quarter));
