@@ -89,11 +89,11 @@ pub(crate) struct Target {
     pub(crate) record: record::Unused,
 }
 
-/// What a read needs until it is published.
+/// What a reader needs to publish a read, or to begin it. The task that calls the driver
+/// keeps that to itself for as long as there may be an answer at once.
 struct Job {
     target: Target,
-    /// For whoever publishes it, unless that is the task that called the driver.
-    region: Option<OpenRegion>,
+    region: OpenRegion,
 }
 
 /// A read that is over, and that nobody else has: the next one can be made of it.
@@ -134,16 +134,15 @@ impl WorkItem for Read {
     type Pointer = Arc<Read>;
 
     fn run(this: Arc<Read>) {
-        let region = match &mut *this.job.lock() {
-            Some(job) => job.region.take(),
-            None => None,
+        let job = this.job.lock().take();
+        let Some(Job { target, region }) = job else {
+            return;
         };
-        let Some(region) = region else { return };
         // Nobody kills a reader.
         let _ = if this.phase.load() == NEW {
-            this.call(&region)
+            this.call(&region, target)
         } else {
-            this.publish(&region)
+            this.publish(&region, target)
         };
     }
 }
@@ -193,9 +192,9 @@ impl Read {
         *this.since = deadline::ticks();
         // The region being the same, so is what `start` sets; the others are set before
         // they are looked at.
-        this.phase.store_release(NEW);
-        this.late.store_release(0);
-        this.status.store_release(PENDING);
+        *this.phase = Word::new(NEW);
+        *this.late = Word::new(0);
+        *this.status = Word::new(PENDING);
         spare
     }
 
@@ -289,9 +288,9 @@ impl Read {
 
     /// Calls the driver in the calling task. Returns whether the read is over: if not,
     /// it goes on by itself. No lock held.
-    pub(crate) fn begin(self: &Arc<Self>, region: &OpenRegion, target: Target) -> bool {
-        self.prepare(region, target);
-        self.call(region)
+    pub(crate) fn begin(self: &Arc<Self>, region: &OpenRegion, mut target: Target) -> bool {
+        self.prepare(region, &mut target);
+        self.call(region, target)
     }
 
     /// Waits for the answer to what [`Read::begin`] began, unless it is over. No lock
@@ -309,20 +308,18 @@ impl Read {
 
     /// Reads in a reader thread, for which the caller may [`Read::wait`]. Does
     /// not sleep.
-    pub(crate) fn run_elsewhere(self: &Arc<Self>, region: OpenRegion, target: Target) {
-        self.prepare(&region, target);
-        self.leave_to_others(&region);
+    pub(crate) fn run_elsewhere(self: &Arc<Self>, region: OpenRegion, mut target: Target) {
+        self.prepare(&region, &mut target);
+        self.leave_to_others(region, target);
         reader::enqueue(self.clone());
     }
 
     /// Somebody else will publish the read.
-    fn leave_to_others(&self, region: &OpenRegion) {
-        if let Some(job) = &mut *self.job.lock() {
-            job.region = Some(region.clone());
-        }
+    fn leave_to_others(&self, region: OpenRegion, target: Target) {
+        *self.job.lock() = Some(Job { target, region });
     }
 
-    fn prepare(&self, region: &Region, mut target: Target) {
+    fn prepare(&self, region: &Region, target: &mut Target) {
         let page = target.staging.as_mut().unwrap_or(&mut target.page);
         if !self.attached.driver().fills() {
             // What it does not fill is nobody's memory.
@@ -331,23 +328,23 @@ impl Read {
         let driver = self.attached.driver().name();
         report::swapin_begin(region.id, self.index, self.source.get(), driver);
         self.page.store_release(page.as_page() as u64);
-        *self.job.lock() = Some(Job {
-            target,
-            region: None,
-        });
     }
 
     /// Calls the driver. Returns whether the read is over.
-    fn call(self: &Arc<Self>, region: &OpenRegion) -> bool {
+    fn call(self: &Arc<Self>, region: &OpenRegion, mut target: Target) -> bool {
         self.phase.store_release(CALLED);
         self.attached.swapin(Token(self.clone()));
         if self.phase.load() == CALLED {
-            self.leave_to_others(region);
+            self.leave_to_others(region.clone(), target);
             if self.phase.cmpxchg(CALLED, AWAY).is_ok() {
                 return false;
             }
+            // Answered at the same moment.
+            let job = self.job.lock().take();
+            let Some(job) = job else { return true };
+            target = job.target;
         }
-        self.publish(region)
+        self.publish(region, target)
     }
 
     /// The driver answered. Any context.
@@ -371,15 +368,11 @@ impl Read {
     /// Applies the driver's answer. Process context; may sleep for windows. Returns
     /// whether it did: whoever is killed meanwhile leaves that to a reader, for all
     /// who share the read.
-    fn publish(self: &Arc<Self>, region: &OpenRegion) -> bool {
-        let Some(Job { mut target, .. }) = self.job.lock().take() else {
-            return true;
-        };
+    fn publish(self: &Arc<Self>, region: &OpenRegion, mut target: Target) -> bool {
         let windows = self.reserve(region);
         if matches!(windows, Err(code::EINTR)) {
             drop(windows);
-            let region = Some(region.clone());
-            *self.job.lock() = Some(Job { target, region });
+            self.leave_to_others(region.clone(), target);
             reader::enqueue(self.clone());
             return false;
         }
