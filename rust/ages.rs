@@ -133,9 +133,9 @@ impl Ages {
         ghosts::remember(self.ghosts(), index, self.left.add(1));
     }
 
-    /// A page came back, of which so many are in memory. Under the entry bit.
-    pub(crate) fn note_back(&self, record: &Record, resident: u64) {
-        let distance = ghosts::distance(self.ghosts(), record.index(), self.left.load());
+    /// Page `index` came back, of which so many are in memory. Under the entry bit.
+    pub(crate) fn note_back(&self, record: &Record, index: u64, resident: u64) {
+        let distance = ghosts::distance(self.ghosts(), index, self.left.load());
         let Some(distance) = distance else {
             self.unknown.count(1);
             return;

@@ -5,7 +5,8 @@
 //!
 //! A region's page carries the region's mapping and its index but is never in
 //! the page cache. It is in the region's table for as long as `folio->mapping`
-//! is set, which changes only under the folio lock.
+//! is set: from before anybody else can see it until that is cleared under the
+//! folio lock.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
@@ -370,15 +371,20 @@ impl NewPage {
         }
     }
 
-    /// Locks the page and gives it its place in a region, with a reference for
-    /// the table and one for the caller.
-    pub(crate) fn attach(self, mapping: Mapping, index: u64) -> (Folio, Locked) {
+    /// Locks the page, once, before others can see it.
+    pub(crate) fn lock(&self) -> Locked {
+        // SAFETY: Nobody else can see the folio.
+        unsafe { ours::swapvma_folio_set_locked(self.0.as_ptr()) };
+        // SAFETY: `self` holds a reference.
+        // INVARIANT: The lock was just taken.
+        Locked(unsafe { Folio::get(self.0 .0) })
+    }
+
+    /// Gives the page its place in a region. The reference is the table's.
+    pub(crate) fn attach(self, mapping: Mapping, index: u64) -> Folio {
         // SAFETY: Nobody else can see the folio, and the mapping is valid.
         unsafe { ours::swapvma_folio_attach(self.0.as_ptr(), mapping.0.as_ptr(), index as usize) };
-        // SAFETY: `self` holds a reference.
-        let table = unsafe { Folio::get(self.0 .0) };
-        // INVARIANT: `swapvma_folio_attach` took the lock.
-        (table, Locked(self.0))
+        self.0
     }
 }
 

@@ -123,7 +123,7 @@ fn nr_nodes() -> usize {
 /// # Invariants
 ///
 /// Points at as many anchors as there are nodes, which this value owns.
-struct Anchors(NonNull<Anchor>);
+struct Anchors(NonNull<[Anchor]>);
 
 // SAFETY: Anchors have atomics, and a link that a list's lock protects.
 unsafe impl Send for Anchors {}
@@ -143,7 +143,7 @@ impl Anchors {
             unsafe { Anchor::init(anchors.add(i).as_ptr(), key) };
         }
         // INVARIANT: Just allocated and initialised.
-        Ok(Self(anchors))
+        Ok(Self(NonNull::slice_from_raw_parts(anchors, nr_nodes())))
     }
 }
 
@@ -152,7 +152,7 @@ impl Deref for Anchors {
 
     fn deref(&self) -> &[Anchor] {
         // SAFETY: By the type invariant.
-        unsafe { core::slice::from_raw_parts(self.0.as_ptr(), nr_nodes()) }
+        unsafe { self.0.as_ref() }
     }
 }
 

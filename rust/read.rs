@@ -472,10 +472,9 @@ impl Read {
             region.counters.swapped.sub(1);
             return false;
         }
-        let page = region.install_locked(&mut locked, self.index, page, record, Some(self.source));
-        region.note_back(&locked);
+        let source = Some(self.source);
+        region.install_locked(&mut locked, self.index, page, record, source, true);
         drop(locked);
-        drop(page);
         drop(this);
         region.counters.swapped.sub(1);
         region.counters.swapins.count(1);

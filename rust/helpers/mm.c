@@ -59,10 +59,14 @@ struct page *swapvma_spare_page(bool reserves)
 }
 
 /* The page is new: nobody else can see it, so it is locked without a wait. */
+void swapvma_folio_set_locked(struct folio *folio)
+{
+	__folio_set_locked(folio);
+}
+
 void swapvma_folio_attach(struct folio *folio, struct address_space *mapping,
 			  pgoff_t index)
 {
-	__folio_set_locked(folio);
 	folio->mapping = mapping;
 	folio->index = index;
 }

@@ -34,6 +34,7 @@ enum swapvma_effort {
 };
 
 struct folio *swapvma_folio_alloc(bool zero, enum swapvma_effort effort);
+void swapvma_folio_set_locked(struct folio *folio);
 void swapvma_folio_attach(struct folio *folio, struct address_space *mapping,
 			  pgoff_t index);
 void swapvma_folio_detach(struct folio *folio);

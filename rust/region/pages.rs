@@ -171,18 +171,9 @@ impl Region {
             drop(entry);
             return Err((page, record));
         }
-        let page = self.install_locked(&mut entry, index, page, record, slot);
-        if !is_new {
-            self.note_back(&entry);
-        }
-        Ok(page)
-    }
-
-    /// The page of a locked entry was stored, and is in memory again.
-    pub(crate) fn note_back(&self, entry: &LockedEntry<'_>) {
-        if let Some(record) = Record::of(entry) {
-            self.ages.note_back(record, self.residency.resident());
-        }
+        let locked = page.lock();
+        self.install_locked(&mut entry, index, page, record, slot, !is_new);
+        Ok(locked)
     }
 
     /// Makes room in the table for page `index`. It may be gone again on return.
@@ -220,7 +211,7 @@ impl Region {
         }
     }
 
-    /// As [`Region::install`], with the entry bit held.
+    /// As [`Region::install`], with the entry bit held. The page `was_out`, or is new.
     pub(crate) fn install_locked(
         &self,
         entry: &mut LockedEntry<'_>,
@@ -228,14 +219,18 @@ impl Region {
         page: NewPage,
         record: record::Unused,
         slot: Option<Slot>,
-    ) -> Locked {
+        was_out: bool,
+    ) {
         let nid = page.nid();
-        let (table, locked) = page.attach(self.mapping(), index);
-        let record = record.install(entry, table, index, slot);
+        let folio = page.attach(self.mapping(), index);
+        let record = record.install(entry, folio, index, slot);
         // SAFETY: `take` removes it before the record is freed.
         unsafe { self.ages.add(record, nid) };
+        if was_out {
+            let resident = self.residency.resident();
+            self.ages.note_back(record, index, resident);
+        }
         self.share.add(nid);
-        locked
     }
 
     /// Takes a page out of the table, whose entry becomes `then`. The page is
