@@ -163,14 +163,14 @@ impl Ages {
         self.unknown.load()
     }
 
-    /// Appends a record to the list of its age. Under the entry bit.
+    /// Appends the record of a page that comes into memory. Under the entry bit.
     ///
     /// # Safety
     ///
     /// [`Ages::remove`] is called before the record is freed.
     pub(crate) unsafe fn add(&self, record: &Record, nid: i32) {
         // SAFETY: By the safety requirement; no cgroup.
-        unsafe { self.list(record.age()).add(record, nid, NO_CGROUP) };
+        unsafe { self.young.add(record, nid, NO_CGROUP) };
     }
 
     /// Takes a record off its list. Under the entry bit.
