@@ -325,15 +325,15 @@ fn finish(vmf: &Vmf, step: Result<Option<Step>>) -> Step {
     match step {
         Ok(Some(step)) => step,
         Ok(None) => {
-            region.unreserve();
+            region.unreserve(1);
             Step::Again
         }
         Err(error) if error != code::ENOMEM => {
-            region.unreserve();
+            region.unreserve(1);
             Step::End(SIGBUS)
         }
         Err(_) => {
-            region.unreserve();
+            region.unreserve(1);
             if !vmf.may_retry() {
                 Step::End(OOM)
             } else if region.starved.load() < GIVE_UP {

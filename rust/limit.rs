@@ -96,18 +96,20 @@ impl Residency {
         }
     }
 
-    /// As [`Residency::try_reserve`], but `headroom` pages, given the limit, stay free.
-    pub(crate) fn try_reserve_below(&self, headroom: impl Fn(u64) -> u64) -> bool {
+    /// Reserves up to `wanted` pages, of which `headroom` pages, given the limit, stay
+    /// free. Returns how many. Any context.
+    pub(crate) fn try_reserve_below(&self, wanted: u64, headroom: impl Fn(u64) -> u64) -> u64 {
         let limit = self.limit.load();
         let most = limit.saturating_sub(headroom(limit));
         let resident = self.resident.load();
+        let pages = wanted.min(most.saturating_sub(resident));
         // Somebody else's reservation in between is as good as a full house: the
         // caller can do without.
-        let reserved = resident < most && self.resident.cmpxchg(resident, resident + 1).is_ok();
-        if reserved {
-            self.note(resident + 1);
+        if pages == 0 || self.resident.cmpxchg(resident, resident + pages).is_err() {
+            return 0;
         }
-        reserved
+        self.note(resident + pages);
+        pages
     }
 
     /// Reserves one page whatever the limit says, for a fault that cannot wait.

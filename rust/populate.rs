@@ -106,9 +106,9 @@ pub(crate) fn obtain(region: &OpenRegion, index: u64) -> Result<Locked> {
         let made = make(region, index, State::Empty, effort(region));
         match made {
             Ok(Some(page)) => return Ok(page),
-            Ok(None) => region.unreserve(),
+            Ok(None) => region.unreserve(1),
             Err(error) => {
-                region.unreserve();
+                region.unreserve(1);
                 return Err(error);
             }
         }
@@ -146,18 +146,18 @@ fn read_in(region: &OpenRegion, index: u64, stored: Stored) -> Result<bool> {
         Stored::Fill(_) => {
             let was = State::Swapped(stored);
             let made =
-                make(region, index, was, effort(region)).inspect_err(|_| region.unreserve())?;
+                make(region, index, was, effort(region)).inspect_err(|_| region.unreserve(1))?;
             if made.is_none() {
-                region.unreserve();
+                region.unreserve(1);
             }
             return Ok(made.is_some());
         }
     };
     let effort = effort(region);
-    let started = start(region, index, slot, effort, None).inspect_err(|_| region.unreserve())?;
+    let started = start(region, index, slot, effort, None).inspect_err(|_| region.unreserve(1))?;
     match started {
         None => {
-            region.unreserve();
+            region.unreserve(1);
             Ok(false)
         }
         Some((read, target)) => {
@@ -215,7 +215,7 @@ pub(crate) fn bring_in(region: &OpenRegion, index: u64, effort: Effort) -> Resul
         was => make(region, index, was, effort).map(|page| page.is_some()),
     };
     if came_in != Ok(true) {
-        region.unreserve();
+        region.unreserve(1);
     }
     came_in.map(|_| ())
 }
@@ -291,24 +291,34 @@ pub(crate) fn read_ahead(region: &OpenRegion, index: u64, slot: Slot, wanted: u6
         let attached = region.drivers.get(slot.driver());
         let hint = attached.map_or(0, |attached| attached.range_hint(index, slot));
         let end = (next + wanted.min(hint)).min(region.pages());
+        let pages = end.saturating_sub(next);
+        let mut room = region.residency.try_reserve_below(pages, headroom_below);
         let mut spare = None;
-        while next < end && read_one_ahead(region, next, &mut spare) {
+        while next < end && read_one_ahead(region, next, &mut room, &mut spare) {
             next += 1;
+        }
+        if room != 0 {
+            region.unreserve(room);
         }
     }
     region.ahead.expect(next);
 }
 
-/// Brings in a page, or begins to, if there is room for it below the limit. Returns
+/// Brings in a page, or begins to, if there is room for it, which was reserved. Returns
 /// whether the next one may be of use.
-fn read_one_ahead(region: &OpenRegion, index: u64, spare: &mut Option<Spare>) -> bool {
+fn read_one_ahead(
+    region: &OpenRegion,
+    index: u64,
+    room: &mut u64,
+    spare: &mut Option<Spare>,
+) -> bool {
     let was = region.table.peek(index);
     let stored = match was {
         State::Swapped(stored) => stored,
         State::Resident(_) | State::Writing(_) | State::Reading(_) => return true,
         State::Empty | State::Poisoned | State::Dead => return false,
     };
-    if !region.residency.try_reserve_below(headroom_below) {
+    if *room == 0 {
         return false;
     }
     let came_in = match stored {
@@ -326,10 +336,9 @@ fn read_one_ahead(region: &OpenRegion, index: u64, spare: &mut Option<Spare>) ->
         }
         Stored::Fill(_) => make(region, index, was, Effort::Quick).map(|page| page.is_some()),
     };
-    if came_in != Ok(true) {
-        region.unreserve();
-    }
-    came_in == Ok(true)
+    let came_in = came_in == Ok(true);
+    *room -= u64::from(came_in);
+    came_in
 }
 
 /// Pages that the swapper keeps free below the limit.

@@ -461,8 +461,8 @@ impl Region {
     }
 
     /// Gives reserved residency back.
-    pub(crate) fn unreserve(&self) {
-        self.residency.release(1);
+    pub(crate) fn unreserve(&self, pages: u64) {
+        self.residency.release(pages);
         self.wait.wake_all();
     }
 }

@@ -156,17 +156,17 @@ fn real_threads_stay_under_the_limit() {
 fn what_can_do_without_leaves_headroom() {
     let residency = Residency::new(100);
     let quarter = |limit| limit / 4;
-    for _ in 0..75 {
-        assert!(residency.try_reserve_below(quarter));
-    }
-    assert!(!residency.try_reserve_below(quarter));
+    assert_eq!(residency.try_reserve_below(70, quarter), 70);
+    assert_eq!(residency.try_reserve_below(10, quarter), 5);
+    assert_eq!(residency.try_reserve_below(1, quarter), 0);
     assert_eq!((residency.resident(), residency.peak()), (75, 75));
     assert!(residency.try_reserve());
     residency.release(1);
     residency.release(1);
-    assert!(residency.try_reserve_below(quarter));
-    assert!(!residency.try_reserve_below(|limit| limit + 1));
-    assert!(Residency::new(NONE).try_reserve_below(quarter));
+    assert_eq!(residency.try_reserve_below(1, quarter), 1);
+    assert_eq!(residency.try_reserve_below(1, |limit| limit + 1), 0);
+    assert_eq!(Residency::new(NONE).try_reserve_below(64, quarter), 64);
+    assert_eq!(residency.try_reserve_below(0, quarter), 0);
 }
 
 #[test]
