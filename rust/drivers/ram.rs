@@ -4,10 +4,10 @@
 //!
 //! Each cgroup has pools of its own, and pays for them. Of a page that comes
 //! compressed, and encrypted, as many bytes are stored as matter. Swapout works on a
-//! stable copy, since user space may write to a page of a
-//! batch. What does not compress is stored as it is. A page whose object would
-//! need memory that is not free stays resident ("kept"); see [`Reserves`] for
-//! what swapout may use when memory runs out.
+//! stable copy, since user space may write to a page of a batch, and codecs trust that
+//! it does not: lz4 would read past the end of the page. What does not compress is
+//! stored as it is. A page whose object would need memory that is not free stays
+//! resident ("kept"); see [`Reserves`] for what swapout may use when memory runs out.
 
 mod slot;
 mod stores;
