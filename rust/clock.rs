@@ -12,6 +12,10 @@
 use crate::{
     attached::Attached,
     batch::Operation,
+    candidates::{
+        self,
+        Candidates, //
+    },
     flaw::{
         self,
         Flaw, //
@@ -28,7 +32,6 @@ use crate::{
     },
     swapout::{
         self,
-        Candidates,
         Outcome, //
     },
 };
@@ -130,7 +133,7 @@ fn age(region: &Region, indexes: &[u64]) {
         region.ages.set(record, Age::Cold);
         true
     });
-    swapout::for_each_run(aged, |first, count| {
+    candidates::for_each_run(aged, |first, count| {
         region.mapping().unmap(first, count, false);
     });
 }

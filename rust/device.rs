@@ -5,6 +5,15 @@
 //! The structures are those of `include/uapi/linux/swapvma.h`. Everything is
 //! checked before anything changes.
 
+mod uapi;
+
+use self::uapi::{
+    name,
+    read,
+    write,
+    zero,
+    Command, //
+};
 use crate::{
     account::Payer,
     attached::{
@@ -56,7 +65,6 @@ use kernel::{
     bindings,
     error::to_result,
     fs::file::FileDescriptorReservation,
-    ioctl,
     prelude::*,
     str::CStr,
     sync::{
@@ -69,109 +77,6 @@ use kernel::{
         UserSlice, //
     },
 };
-
-const CREATE: u32 = ours::SWAPVMA_CMD_CREATE;
-const SET_LIMIT: u32 = ours::SWAPVMA_CMD_SET_LIMIT;
-const PAGEOUT: u32 = ours::SWAPVMA_CMD_PAGEOUT;
-const PREFETCH: u32 = ours::SWAPVMA_CMD_PREFETCH;
-const STATS: u32 = ours::SWAPVMA_CMD_STATS;
-const ADD_DRIVER: u32 = ours::SWAPVMA_CMD_ADD_DRIVER;
-
-/// An ioctl that is known, whatever the size of the caller's structure.
-struct Command {
-    number: u32,
-    size: usize,
-}
-
-impl Command {
-    fn new(command: u32) -> Result<Self> {
-        let parts = |command| {
-            (
-                ioctl::_IOC_DIR(command),
-                ioctl::_IOC_TYPE(command),
-                ioctl::_IOC_NR(command),
-            )
-        };
-        let number = [CREATE, SET_LIMIT, PAGEOUT, PREFETCH, STATS, ADD_DRIVER]
-            .into_iter()
-            .find(|&known| parts(known) == parts(command))
-            .ok_or(code::ENOTTY)?;
-        Ok(Self {
-            number,
-            size: ioctl::_IOC_SIZE(command),
-        })
-    }
-}
-
-/// A structure of the UAPI.
-///
-/// # Safety
-///
-/// All bytes of the type are fields, and every value of them is valid.
-unsafe trait Plain: Default {}
-
-// SAFETY: Integers and arrays of bytes, without padding.
-unsafe impl Plain for ours::swapvma_create {}
-// SAFETY: Integers and arrays of bytes, without padding.
-unsafe impl Plain for ours::swapvma_add_driver {}
-// SAFETY: Integers, without padding.
-unsafe impl Plain for ours::swapvma_limit {}
-// SAFETY: Integers, without padding.
-unsafe impl Plain for ours::swapvma_range {}
-// SAFETY: Integers, without padding.
-unsafe impl Plain for ours::swapvma_stats {}
-
-fn bytes_of<T: Plain>(value: &T) -> &[u8] {
-    // SAFETY: `Plain` types may be read as bytes.
-    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) }
-}
-
-fn bytes_of_mut<T: Plain>(value: &mut T) -> &mut [u8] {
-    // SAFETY: `Plain` types may be written as bytes.
-    unsafe { core::slice::from_raw_parts_mut(core::ptr::from_mut(value).cast(), size_of::<T>()) }
-}
-
-/// Reads a structure of the caller's size: `EINVAL` if it is too short, `E2BIG`
-/// if it says something that this version does not know, `EFAULT`.
-fn read<T: Plain>(command: &Command, arg: usize) -> Result<T> {
-    if command.size < size_of::<T>() {
-        return Err(code::EINVAL);
-    }
-    let mut value = T::default();
-    let mut reader = UserSlice::new(UserPtr::from_addr(arg), command.size).reader();
-    reader.read_slice(bytes_of_mut(&mut value))?;
-    while !reader.is_empty() {
-        let mut byte = [0];
-        reader.read_slice(&mut byte)?;
-        if byte != [0] {
-            return Err(code::E2BIG);
-        }
-    }
-    Ok(value)
-}
-
-/// Writes the structure back.
-fn write<T: Plain>(arg: usize, value: &T) -> Result {
-    UserSlice::new(UserPtr::from_addr(arg), size_of::<T>())
-        .writer()
-        .write_slice(bytes_of(value))
-}
-
-/// Checks what has to be zero.
-fn zero(fields: &[u64]) -> Result {
-    if fields.iter().any(|&field| field != 0) {
-        return Err(code::EINVAL);
-    }
-    Ok(())
-}
-
-/// Returns a NUL-terminated name of the UAPI.
-fn name(bytes: &[c_char; ours::SWAPVMA_NAME_MAX as usize]) -> Result<&CStr> {
-    // SAFETY: `c_char` is `u8` in the kernel.
-    let bytes =
-        unsafe { &*core::ptr::from_ref(bytes).cast::<[u8; ours::SWAPVMA_NAME_MAX as usize]>() };
-    CStr::from_bytes_until_nul(bytes).map_err(|_| code::EINVAL)
-}
 
 /// Options for a driver: a string of the caller.
 struct Options(KVec<u8>);
@@ -277,24 +182,24 @@ fn create(arg: &ours::swapvma_create) -> Result<u32> {
 pub(crate) fn region_ioctl(region: &OpenRegion, command: u32, arg: usize) -> Result {
     let command = Command::new(command)?;
     match command.number {
-        SET_LIMIT => set_limit(region, &read(&command, arg)?),
-        PAGEOUT => {
+        uapi::SET_LIMIT => set_limit(region, &read(&command, arg)?),
+        uapi::PAGEOUT => {
             let (mut range, pages) = read_range(region, &command, arg)?;
             range.pages = page_out(region, pages)?;
             write(arg, &range)
         }
-        PREFETCH => {
+        uapi::PREFETCH => {
             let (mut range, pages) = read_range(region, &command, arg)?;
             range.pages = prefetch(region, pages)?;
             write(arg, &range)
         }
-        STATS => {
+        uapi::STATS => {
             let asked: ours::swapvma_stats = read(&command, arg)?;
             zero(&[asked.flags])?;
             zero(&asked.reserved)?;
             write(arg, &stats::read(region))
         }
-        ADD_DRIVER => add_driver(region, &read(&command, arg)?),
+        uapi::ADD_DRIVER => add_driver(region, &read(&command, arg)?),
         _ => Err(code::ENOTTY),
     }
 }
@@ -564,7 +469,7 @@ unsafe extern "C" fn ioctl(file: *mut bindings::file, command: c_uint, arg: c_ul
     // SAFETY: By the safety requirement.
     let device = unsafe { device_of(file) };
     let result = Command::new(command).and_then(|decoded| match decoded.number {
-        CREATE => create(&read(&decoded, arg)?).map(|fd| fd as c_long),
+        uapi::CREATE => create(&read(&decoded, arg)?).map(|fd| fd as c_long),
         _ => region_ioctl(&device.file(false)?.open_region(), command, arg).map(|()| 0),
     });
     match result {

@@ -14,6 +14,7 @@
 
 use crate::{
     batch::Operation,
+    candidates::Candidates,
     deadline,
     device,
     driver,
@@ -45,10 +46,7 @@ use crate::{
     region::OpenRegion,
     regions,
     seal::Mode,
-    swapout::{
-        self,
-        Candidates, //
-    },
+    swapout,
     swapper,
     wait::Signals,
     window, //

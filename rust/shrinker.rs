@@ -15,6 +15,7 @@
 
 use crate::{
     bindings as ours,
+    candidates::Candidates,
     error::{
         code,
         Result, //
@@ -32,12 +33,7 @@ use crate::{
         Age, //
     },
     region::Region,
-    regions, report,
-    swapout::{
-        self,
-        Candidates, //
-    },
-    swapper,
+    regions, report, swapout, swapper,
 };
 use core::ptr::NonNull;
 use kernel::{

@@ -12,6 +12,7 @@ use crate::{
         Operation,
         Phase, //
     },
+    candidates::Candidates,
     clock::{
         self,
         Haste, //
@@ -35,7 +36,6 @@ use crate::{
     sleep,
     swapout::{
         self,
-        Candidates,
         Outcome, //
     },
     wait::Signals,

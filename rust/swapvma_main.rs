@@ -40,6 +40,7 @@ mod acomp;
 mod ages;
 mod atomic;
 mod bindings;
+mod candidates;
 mod cipher;
 mod error;
 mod folio;

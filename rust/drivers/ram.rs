@@ -9,14 +9,23 @@
 //! stored as it is. A page whose object would need memory that is not free stays
 //! resident ("kept"); see [`Reserves`] for what swapout may use when memory runs out.
 
+mod codec;
+mod reserves;
 mod slot;
 mod stores;
 
 pub(crate) use self::stores::init;
 
-use self::stores::Lease;
+use self::{
+    codec::{
+        Algorithm,
+        Codec,
+        WINDOWS, //
+    },
+    reserves::Reserves,
+    stores::Lease, //
+};
 use crate::{
-    acomp::Acomp,
     api::{
         Answer,
         Attach,
@@ -35,7 +44,6 @@ use crate::{
         Flaw, //
     },
     window::{
-        self,
         Bytes,
         Room,
         User, //
@@ -57,75 +65,9 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Windows that storing pages needs: the stable copy, and what compression
-/// makes of it.
-const WINDOWS: usize = 2;
-
 /// Pages that are cheap to read along with another: to decompress them costs less than
 /// their faults would.
 const HINT: u32 = 32;
-
-/// Pages by which one batch may grow the pool from the memory reserves. An
-/// object may add up to eight, so a full batch frees more than it takes.
-const RESERVE_PAGES: u64 = 32;
-
-/// The algorithms by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Algorithm {
-    Lz4,
-    Zstd,
-    Lzo,
-    LzoRle,
-}
-
-impl Algorithm {
-    const ALL: [Self; 4] = [Self::Lz4, Self::Zstd, Self::Lzo, Self::LzoRle];
-
-    /// Returns the name, which is also that of the codec.
-    fn name(self) -> &'static CStr {
-        match self {
-            Self::Lz4 => c"lz4",
-            Self::Zstd => c"zstd",
-            Self::Lzo => c"lzo",
-            Self::LzoRle => c"lzo-rle",
-        }
-    }
-
-    /// Returns the algorithm called `name`; "" is the default.
-    fn find(name: &CStr) -> Option<Self> {
-        if name.is_empty() {
-            return Some(Self::Lz4);
-        }
-        Self::ALL.into_iter().find(|all| all.name() == name)
-    }
-}
-
-/// What compresses pages, and where.
-struct Codec {
-    acomp: Acomp,
-    windows: Pin<KBox<window::Pool>>,
-    /// Whether a batch uses the memory reserves: 0 or 1.
-    reserves_busy: Word,
-}
-
-impl Codec {
-    /// May sleep, allocate and load a module.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if the kernel does not have the codec, `ENOMEM`.
-    fn new(algorithm: Algorithm) -> Result<Self> {
-        let acomp = Acomp::new(algorithm.name()).map_err(|error| match error {
-            code::ENOENT => code::EINVAL,
-            other => other,
-        })?;
-        Ok(Self {
-            acomp,
-            windows: window::Pool::of_ram(0, WINDOWS)?,
-            reserves_busy: Word::new(0),
-        })
-    }
-}
 
 /// Where the pages of the regions are that have the same algorithm, and that the
 /// same cgroup pays for. What the pool takes is charged to the cgroup, too: objects
@@ -239,70 +181,6 @@ fn stored_bytes(slot: Slot) -> u64 {
     slot::decode(slot.get()).1 as u64
 }
 
-/// What one batch may take of the memory reserves.
-///
-/// Swapout has to go on when no memory is free, or none ever will be. So
-/// objects smaller than a page may come from the reserves, which the swapper may
-/// use, and exceed the limit of the cgroup: of one batch at a time, and no more than
-/// that batch frees.
-struct Reserves<'a> {
-    store: &'a Store,
-    /// Pages by which the batch may grow the pool.
-    most: u64,
-    /// Pages of the pool when the batch began to use the reserves.
-    began: Option<u64>,
-}
-
-impl<'a> Reserves<'a> {
-    fn new(store: &'a Store) -> Self {
-        Self {
-            store,
-            most: RESERVE_PAGES,
-            began: None,
-        }
-    }
-
-    /// Nothing: for a batch that frees no memory.
-    fn none(store: &'a Store) -> Self {
-        Self {
-            most: 0,
-            ..Self::new(store)
-        }
-    }
-
-    /// Allocates an object, from the reserves if need be.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM` if the batch has used up its share, or another one uses the
-    /// reserves; those of [`zsmalloc::Pool::malloc`].
-    fn malloc(&mut self, len: usize) -> Result<Object<'a>> {
-        let store = self.store;
-        let now = store.pool.total_pages();
-        let began = match self.began {
-            Some(began) => began,
-            None => {
-                if store.codec.reserves_busy.cmpxchg(0, 1).is_err() {
-                    return Err(code::ENOMEM);
-                }
-                *self.began.insert(now)
-            }
-        };
-        if now.saturating_sub(began) >= self.most {
-            return Err(code::ENOMEM);
-        }
-        store.pool.malloc(len, Effort::Reserves, zsmalloc::NO_NODE)
-    }
-}
-
-impl Drop for Reserves<'_> {
-    fn drop(&mut self) {
-        if self.began.is_some() {
-            self.store.codec.reserves_busy.store_release(0);
-        }
-    }
-}
-
 /// What the driver knows of a region.
 pub(crate) struct Region {
     store: Lease,
@@ -414,7 +292,10 @@ impl Driver for Ram {
 
 #[kunit_tests(swapvma_ram)]
 mod tests {
-    use super::*;
+    use super::{
+        reserves::RESERVE_PAGES,
+        *, //
+    };
 
     /// A page to store, where it is compressed, and where it is read back to.
     struct Buffers {

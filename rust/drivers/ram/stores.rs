@@ -6,8 +6,10 @@
 //! `swapvma_stores` is a leaf: nothing is allocated or freed under it.
 
 use super::{
-    Algorithm,
-    Codec,
+    codec::{
+        Algorithm,
+        Codec, //
+    },
     Store, //
 };
 use crate::{
