@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Candidates: the pages that a batch is made of, before any of them is locked.
+//!
+//! This file is pure logic: the same source runs on the host.
 
 use crate::limit::BATCH_PAGES;
 

@@ -15,13 +15,12 @@ use crate::{
     atomic::Word,
     bindings as ours,
     deadline::now_ns,
+    notifier::Notifier,
     record, //
 };
 use kernel::{
     bindings,
-    error::to_result,
-    prelude::*,
-    types::Opaque, //
+    prelude::*, //
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -127,45 +126,14 @@ unsafe extern "C" fn notify(
     bindings::NOTIFY_OK as c_int
 }
 
-/// Whom the core asks before it has a task killed.
-///
-/// # Invariants
-///
-/// The block is registered.
-#[pin_data(PinnedDrop)]
-pub(crate) struct Notifier {
-    #[pin]
-    block: Opaque<bindings::notifier_block>,
-}
-
-// SAFETY: A notifier may be unregistered from any task.
-unsafe impl Send for Notifier {}
-// SAFETY: Nothing can be done with a shared one.
-unsafe impl Sync for Notifier {}
-
-impl Notifier {
-    /// Registers the notifier. May sleep.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
-        let block = Opaque::try_ffi_init(|block: *mut bindings::notifier_block| {
-            // SAFETY: `block` points at room for one.
-            unsafe {
-                block.write(bindings::notifier_block {
-                    notifier_call: Some(notify),
-                    ..Default::default()
-                })
-            };
-            // SAFETY: The block is initialised, and stays until `drop`.
-            to_result(unsafe { ours::register_oom_notifier(block) })
-        });
-        // INVARIANT: Just registered.
-        try_pin_init!(Self { block <- block })
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Notifier {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant.
-        let _ = unsafe { ours::unregister_oom_notifier(self.block.get()) };
+/// Has the core ask before it has a task killed. May sleep.
+pub(crate) fn notifier() -> impl PinInit<Notifier, Error> {
+    // SAFETY: Both are of the same chain, whose arguments `notify` expects.
+    unsafe {
+        Notifier::new(
+            notify,
+            ours::register_oom_notifier,
+            ours::unregister_oom_notifier,
+        )
     }
 }

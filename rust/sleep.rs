@@ -33,17 +33,17 @@ use crate::{
         self,
         Flaw, //
     },
-    lockdep, regions,
+    lockdep,
+    notifier::Notifier,
+    regions, //
 };
 use kernel::{
     bindings,
-    error::to_result,
     prelude::*,
     time::{
         delay::fsleep,
         Delta, //
     },
-    types::Opaque, //
 };
 
 /// How long a driver has to answer what it got before the system was to sleep. The
@@ -147,45 +147,14 @@ unsafe extern "C" fn notify(
     }
 }
 
-/// Whom the core asks before the system goes to sleep.
-///
-/// # Invariants
-///
-/// The block is registered.
-#[pin_data(PinnedDrop)]
-pub(crate) struct Notifier {
-    #[pin]
-    block: Opaque<bindings::notifier_block>,
-}
-
-// SAFETY: A notifier may be unregistered from any task.
-unsafe impl Send for Notifier {}
-// SAFETY: Nothing can be done with a shared one.
-unsafe impl Sync for Notifier {}
-
-impl Notifier {
-    /// Registers the notifier. May sleep.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
-        let block = Opaque::try_ffi_init(|block: *mut bindings::notifier_block| {
-            // SAFETY: `block` points at room for one.
-            unsafe {
-                block.write(bindings::notifier_block {
-                    notifier_call: Some(notify),
-                    ..Default::default()
-                })
-            };
-            // SAFETY: The block is initialised, and stays until `drop`.
-            to_result(unsafe { ours::swapvma_register_pm_notifier(block) })
-        });
-        // INVARIANT: Just registered.
-        try_pin_init!(Self { block <- block })
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Notifier {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant.
-        unsafe { ours::swapvma_unregister_pm_notifier(self.block.get()) };
+/// Has the core ask before the system goes to sleep. May sleep.
+pub(crate) fn notifier() -> impl PinInit<Notifier, Error> {
+    // SAFETY: Both are of the same chain, whose arguments `notify` expects.
+    unsafe {
+        Notifier::new(
+            notify,
+            ours::swapvma_register_pm_notifier,
+            ours::swapvma_unregister_pm_notifier,
+        )
     }
 }

@@ -13,6 +13,8 @@ mod ahead;
 #[deny(unsafe_code)]
 mod bitmap;
 #[deny(unsafe_code)]
+mod candidates;
+#[deny(unsafe_code)]
 mod entry;
 #[deny(unsafe_code)]
 mod fill;
@@ -40,7 +42,6 @@ mod acomp;
 mod ages;
 mod atomic;
 mod bindings;
-mod candidates;
 mod cipher;
 mod error;
 mod folio;
@@ -49,6 +50,7 @@ mod kthread;
 mod list_lru;
 mod lockdep;
 mod memcg;
+mod notifier;
 mod oom;
 mod report;
 mod shrinker;
@@ -100,6 +102,7 @@ mod swapper;
 mod vma;
 mod writeback;
 
+use crate::notifier::Notifier;
 use kernel::prelude::*;
 
 module! {
@@ -117,9 +120,9 @@ struct Swapvma {
     #[pin]
     _debugfs: debugfs::Debugfs,
     #[pin]
-    _oom: oom::Notifier,
+    _oom: Notifier,
     #[pin]
-    _sleep: sleep::Notifier,
+    _sleep: Notifier,
     _ram: api::Registration<drivers::ram::Ram>,
     _deadline: deadline::Running,
     _readers: workqueue::Running,
@@ -151,8 +154,8 @@ impl kernel::InPlaceModule for Swapvma {
             // SAFETY: No region is left when this module is unloaded.
             _ram: unsafe { api::Registration::of_owner(core::ptr::null_mut()) }?,
             _: { prime::run()? },
-            _oom <- oom::Notifier::new(),
-            _sleep <- sleep::Notifier::new(),
+            _oom <- oom::notifier(),
+            _sleep <- sleep::notifier(),
             _debugfs <- debugfs::Debugfs::new(),
             // Last: from here on, others come in.
             _device: device::Registration::new()?,

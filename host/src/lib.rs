@@ -30,6 +30,10 @@ mod ahead;
 #[deny(unsafe_code)]
 #[path = "../../rust/bitmap.rs"]
 mod bitmap;
+#[cfg_attr(loom, allow(dead_code, reason = "nothing of it is shared"))]
+#[deny(unsafe_code)]
+#[path = "../../rust/candidates.rs"]
+mod candidates;
 #[deny(unsafe_code)]
 #[path = "../../rust/entry.rs"]
 mod entry;

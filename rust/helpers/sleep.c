@@ -12,9 +12,9 @@ int swapvma_register_pm_notifier(struct notifier_block *block)
 	return register_pm_notifier(block);
 }
 
-void swapvma_unregister_pm_notifier(struct notifier_block *block)
+int swapvma_unregister_pm_notifier(struct notifier_block *block)
 {
-	unregister_pm_notifier(block);
+	return unregister_pm_notifier(block);
 }
 
 void swapvma_set_freezable(void)

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod bitmap;
+mod candidates;
 mod entry;
 mod extents;
 mod fill;
