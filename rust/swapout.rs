@@ -233,19 +233,24 @@ fn run_on(
         Operation::Swapout => evict(region, Some(filling), pages),
         Operation::Launder | Operation::Ahead => launder(region, filling, pages),
     };
+    let tell = |step: Outcome| {
+        if operation == Operation::Swapout {
+            paging.note_freed(step.done);
+        }
+        region.wait.wake_all();
+    };
     let mut answers = Answers::default();
+    // Nobody waits for the driver who waits for what left without it.
+    tell(outcome);
     if driver.batch.len() == 0 {
         region.leave_flight(ticket);
     } else {
         let written = writeback::submit(region, attached, ticket, &mut stale);
+        tell(written.0);
         outcome.add(written.0);
         answers = written.1;
     }
     traced.end(outcome.done, answers);
-    if operation == Operation::Swapout {
-        paging.note_freed(outcome.done);
-    }
-    region.wait.wake_all();
     stale.discard(region);
     outcome
 }

@@ -558,4 +558,44 @@ TEST_F(limit, room_is_expected)
 	ASSERT_EQ(0, sv_check_range(w.map, 0, w.nr, SV_TEXT, 1));
 }
 
+/*
+ * Of a batch, what needs no write leaves before the driver gets the rest. Who waits for
+ * room does not wait for the driver then, however long that takes.
+ */
+TEST_F(limit, room_beside_a_write)
+{
+	const size_t limit = 4 * SV_BATCH, first = 3 * SV_BATCH;
+	struct writer w = { .nr = limit };
+	char *map;
+	size_t i;
+	int fd;
+
+	if (strcmp(variant->driver, "test"))
+		SKIP(return, "a driver that answers at once");
+	fd = sv_create(variant->driver, "", PAGES, limit);
+	map = sv_map_rw(fd, PAGES);
+	w.map = map + first * SV_PAGE;
+	sv_fill_range(map, 0, first, SV_TEXT, 1);
+	ASSERT_EQ(0, fsync(fd));
+	for (i = 0; i < first; i += 2)
+		sv_fill(map + i * SV_PAGE, SV_TEXT, i, 2);
+	if (!sv_put_back("hold_swapper"))
+		SKIP(return, "a kernel without fault injection");
+	ASSERT_EQ(0, pthread_create(&w.thread, NULL, write_all, &w));
+	EXPECT_TRUE(sv_wait_for(sv_held() == 1 && SV_STAT(fd, limit_waits) == 1));
+	i = __atomic_load_n(&w.at, __ATOMIC_ACQUIRE);
+	sv_set("block", 1);
+	sv_put_back("");
+	EXPECT_TRUE(sv_wait_for(sv_get("blocked") == 1));
+	EXPECT_TRUE(sv_wait_for(__atomic_load_n(&w.at, __ATOMIC_ACQUIRE) > i));
+	/* Nobody gave the batch up meanwhile. */
+	EXPECT_EQ(1, sv_get("blocked"));
+	EXPECT_EQ(1, SV_STAT(fd, in_swapout));
+	sv_set("block", 0);
+	ASSERT_EQ(0, pthread_join(w.thread, NULL));
+	for (i = 0; i < first; i++)
+		ASSERT_TRUE(sv_check(map + i * SV_PAGE, SV_TEXT, i, 2 - i % 2));
+	ASSERT_EQ(0, sv_check_range(w.map, 0, w.nr, SV_TEXT, 1));
+}
+
 SV_TEST_MAIN
