@@ -21,7 +21,6 @@ use crate::{
         code,
         Result, //
     },
-    limit::BATCH_PAGES,
     list_lru::{
         Cgroup,
         Item,
@@ -466,11 +465,18 @@ impl Target {
         unsafe { ours::swapvma_memcg_is_root(self.cgroup) }
     }
 
+    /// Returns a number that hardly any other has at the time.
+    pub(crate) fn name(self) -> u64 {
+        ((self.cgroup as u64) >> 6) ^ self.nid as u64
+    }
+
     /// Whether there is room in the cgroup, and in those that it is in, so that nothing
     /// has to leave: somebody asked for it, or memory is missing elsewhere.
     pub(crate) fn has_room(self) -> bool {
+        // What the core wants of each reclaim at least.
+        let room = ours::SWAPVMA_RECLAIM_PAGES as usize;
         // SAFETY: The cgroup is null, or whoever made the value holds it.
-        let is_short = unsafe { ours::swapvma_memcg_is_short(self.cgroup, BATCH_PAGES, true) };
+        let is_short = unsafe { ours::swapvma_memcg_is_short(self.cgroup, room, true) };
         !is_short && !self.is_root()
     }
 

@@ -76,6 +76,7 @@ impl Shrinker {
         })?;
         // SAFETY: The shrinker is new and not yet registered.
         unsafe {
+            (*shrinker.as_ptr()).seeks = SEEKS;
             (*shrinker.as_ptr()).count_objects = Some(count);
             (*shrinker.as_ptr()).scan_objects = Some(scan);
         }
@@ -119,6 +120,12 @@ unsafe extern "C" fn count(
         pages => pages as c_ulong,
     }
 }
+
+/// What bringing a page back costs, where 2 is usual: the core looks at a quarter as many
+/// pages. Writing and reading them again costs more than reading a file, which is
+/// often needed once. Regions of up to 4 GiB of a cgroup have nothing to give while clean pages of
+/// files are found at the first try.
+const SEEKS: c_int = 8;
 
 /// SHRINK_EMPTY, and SHRINK_STOP: a macro with a cast.
 const EMPTY: c_ulong = c_ulong::MAX - 1;
@@ -165,7 +172,7 @@ unsafe extern "C" fn scan(
     // SAFETY: By the safety requirement.
     unsafe { (*control).nr_scanned = look.pages as c_ulong };
     if freed == 0 && look.is_promising && may_wait && turn::take(target) {
-        freed = wait_for_swapper(target);
+        freed = wait_for_swapper(target, most);
     }
     report::shrink_end(target, wanted, look.pages, dropped + records, freed);
     if freed == 0 {
@@ -188,7 +195,8 @@ fn effort(target: Target) -> u64 {
     if reclaimed < 0 || !target.has_room() {
         return policy::PRESS_MOST;
     }
-    policy::share(target.pages()).saturating_sub(reclaimed as u64)
+    let taken = walk::taken(target, reclaimed as u64);
+    policy::share(target.pages()).saturating_sub(taken)
 }
 
 /// Which pages reclaim takes.
@@ -237,7 +245,12 @@ fn drop_some(target: Target, wanted: u64, press: u64, reach: Reach, priority: i6
     while left != 0 && rounds != 0 {
         let (before, freed) = (look.pages, look.freed);
         let mut any_spared = false;
-        for region in target.next_regions().filter_map(regions::open) {
+        for id in target.next_regions() {
+            let Some(region) = regions::open(id) else {
+                // Its last user is gone, and its pages are on their way.
+                look.is_promising = true;
+                continue;
+            };
             let pages = match reach {
                 _ if region.priority.get() != priority => 0,
                 Reach::Spare => region.residency.spare(),
@@ -302,16 +315,16 @@ fn choose(region: &Region, nid: i32, most: u64, candidates: &mut Candidates) -> 
     (looked, from_stock)
 }
 
-/// Waits until a swapper freed a batch of them, but no longer than a reclaimer may be
-/// kept. Returns the pages that were freed meanwhile.
-fn wait_for_swapper(target: Target) -> u64 {
+/// Waits until a swapper freed a batch of them, or `most`, but no longer than a reclaimer
+/// may be kept. Returns the pages that were freed meanwhile.
+fn wait_for_swapper(target: Target, most: u64) -> u64 {
     const ROUND_MS: i64 = 10;
     const ROUNDS: u32 = 10;
     let before = target.freed();
     let freed = || before.since(target);
     for _ in 0..ROUNDS {
         fsleep(Delta::from_millis(ROUND_MS));
-        if freed() >= BATCH_PAGES as u64 || fault::is_killed() {
+        if freed() >= most.min(BATCH_PAGES as u64) || fault::is_killed() {
             break;
         }
     }
@@ -349,8 +362,7 @@ mod turn {
         };
         let mask = (1 << TIME_BITS) - 1;
         let now = (now_ns() / 1_000_000) & mask;
-        let name = ((target.cgroup as u64) >> 6) ^ target.nid as u64;
-        let name = name << TIME_BITS;
+        let name = target.name() << TIME_BITS;
         let turn = word.load();
         let left = (turn & mask).wrapping_sub(now) & mask;
         if turn & !mask != name && left != 0 && left <= WHILE {
@@ -358,5 +370,43 @@ mod turn {
         }
         word.store_release(name | ((now + WHILE) & mask));
         true
+    }
+}
+
+/// What a task's reclaim had freed when it first came by a target: of all cgroups and
+/// nodes that it walks over, each gives its share.
+mod walk {
+    use super::Target;
+    use crate::{
+        atomic::Word,
+        bindings as ours, //
+    };
+
+    const PAGE_BITS: u32 = 32;
+    /// An odd number: tasks that follow each other are far apart.
+    const SPREAD: u64 = 0x9e37_79b9;
+    /// Walks that share a word begin anew more often than they do.
+    const WORDS: usize = 256;
+
+    /// Task and target, and the pages.
+    static BEGAN: [Word; WORDS] = [const { Word::new(0) }; WORDS];
+
+    /// Returns how many of the `reclaimed` pages were freed since.
+    pub(super) fn taken(target: Target, reclaimed: u64) -> u64 {
+        // SAFETY: No precondition.
+        let task = unsafe { ours::swapvma_task() };
+        let name = target.name() ^ task.wrapping_mul(SPREAD);
+        let Some(word) = BEGAN.get(name as usize % WORDS) else {
+            return reclaimed;
+        };
+        let mask = (1 << PAGE_BITS) - 1;
+        let (name, pages) = (name << PAGE_BITS, reclaimed & mask);
+        let began = word.load();
+        if began & !mask == name && began & mask <= pages {
+            return pages - (began & mask);
+        }
+        // Another one's, or of a call that is over.
+        word.store_release(name | pages);
+        0
     }
 }

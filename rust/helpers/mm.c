@@ -23,6 +23,7 @@
 
 static_assert(SWAPVMA_SHRINKER_FLAGS ==
 	      (SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE));
+static_assert(SWAPVMA_RECLAIM_PAGES == SWAP_CLUSTER_MAX);
 
 /* The cgroup of the innermost set_active_memcg() pays for it. */
 struct folio *swapvma_folio_alloc(bool zero, enum swapvma_effort effort)

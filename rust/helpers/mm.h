@@ -22,6 +22,8 @@ struct swapvma_near {
 
 /* Flags that are built with BIT(), which bindgen does not see through. */
 #define SWAPVMA_SHRINKER_FLAGS	12U
+/* SWAP_CLUSTER_MAX, which no bindings have. */
+#define SWAPVMA_RECLAIM_PAGES	32U
 
 /* What an allocation of a page may do to get one. */
 enum swapvma_effort {
