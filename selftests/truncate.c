@@ -318,6 +318,9 @@ FIXTURE_SETUP(inflight)
 
 FIXTURE_TEARDOWN_PARENT(inflight)
 {
+	/* A test that failed may have left it so. */
+	sv_set("block", 0);
+	sv_set("block_read", 0);
 	EXPECT_TRUE(sv_end(&self->base));
 }
 
@@ -380,6 +383,7 @@ TEST_F(inflight, during_swapin)
 TEST_F(inflight, close_during_swapout)
 {
 	pid_t child = sv_fork();
+	int status = 0;
 
 	if (!child) {
 		sv_set("block", 1);
@@ -393,7 +397,8 @@ TEST_F(inflight, close_during_swapout)
 	close(self->fd);
 	ASSERT_TRUE(sv_wait_for(sv_get("blocked") == 1));
 	usleep(100000);
-	ASSERT_EQ(0, waitpid(child, NULL, WNOHANG));
+	EXPECT_EQ(0, waitpid(child, &status, WNOHANG));
+	ASSERT_EQ(0, status);
 	sv_set("block", 0);
 	ASSERT_EQ(0, sv_reap(child));
 }
