@@ -122,9 +122,9 @@ unsafe extern "C" fn count(
 }
 
 /// What bringing a page back costs, where 2 is usual: the core looks at a quarter as many
-/// pages. Writing and reading them again costs more than reading a file, which is
-/// often needed once. Regions of up to 4 GiB of a cgroup have nothing to give while clean pages of
-/// files are found at the first try.
+/// pages. Writing and reading them again costs more than reading a file, which is often
+/// needed once. Regions of up to 4 GiB of a cgroup have nothing to give while clean pages
+/// of files are found at the first try.
 const SEEKS: c_int = 8;
 
 /// SHRINK_EMPTY, and SHRINK_STOP: a macro with a cast.
